@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The only place for compiler extensions. */
+#ifndef LFM2__COMPILER_H
+#define LFM2__COMPILER_H
+
+#if defined(__GNUC__)
+#define LFM2__PRINTF(fmt_arg, first_arg) __attribute__((format(printf, fmt_arg, first_arg)))
+#define LFM2__NODISCARD __attribute__((warn_unused_result))
+#define LFM2__ALWAYS_INLINE static inline __attribute__((always_inline))
+#else
+#define LFM2__PRINTF(fmt_arg, first_arg)
+#define LFM2__NODISCARD
+#define LFM2__ALWAYS_INLINE static inline
+#endif
+
+#define LFM2__COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+#endif

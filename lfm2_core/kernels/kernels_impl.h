@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The kernel table: formula, shapes and tolerance of every entry. Scalar versions are the definition; every other version
+ * is compared to them by tests/checkkernels.
+ *
+ * All matrices are row-major, the last dimension contiguous. Weight rows may be unaligned. No kernel allocates.
+ *
+ * Invariance: own matrix kernels split rows, never the reduction, and the bits of y[t, r] depend on x[t, :] and row r
+ * alone: not on n_tok, not on how rows are split among threads. (The BLAS entry does not promise this.)
+ *
+ * Tolerances, eps = 2^-24, against the scalar version:
+ *   reductions (gemm, attention):  |a - b| <= 4 * eps * (sqrt(n) + 8) * sum_i |x_i * w_i|   (n terms, another order)
+ *   rms_norm:                      relative 16 * eps       silu_mul: 8 ulp of |up| * max(|silu|, eps)
+ *   rope, add, shortconv:          2 ulp of the sum of the magnitudes of the terms
+ *   dequant:                       bit for bit */
+#ifndef LFM2__KERNELS_IMPL_H
+#define LFM2__KERNELS_IMPL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/pool.h"
+#include "lfm2/weights.h"
+
+/* y[t * ld_y + r] = sum_k x[t * ld_x + k] * W[r, k]   for t < n_tok, r < n_rows
+ * x f32 [n_tok, n_cols], ld_x >= n_cols; w: n_rows consecutive rows of row_bytes; y f32, ld_y >= n_rows. */
+typedef void lfm2__gemm_fn(float *y, size_t ld_y, const float *x, size_t ld_x, int32_t n_tok, const void *w,
+                           size_t row_bytes, int32_t n_rows, int32_t n_cols);
+
+/* y[i] = value of element i of one row; n is a multiple of the type's block. */
+typedef void lfm2__dequant_fn(float *y, const void *row, int32_t n);
+
+typedef struct lfm2__kernels {
+    lfm2__gemm_fn *gemm[LFM2_DTYPE_N_COMPUTE];
+    lfm2__gemm_fn *gemm_blas; /* f32 only; NULL where not built or masked; used from LFM2__BLAS_MIN_TOK tokens */
+    lfm2__dequant_fn *dequant[LFM2_DTYPE_N_COMPUTE];
+
+    /* y[i] = w[i] * x[i] / sqrt(mean_j x[j]^2 + eps); y may be x. */
+    void (*rms_norm)(float *y, const float *x, const float *w, int32_t n, float eps);
+
+    /* y[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)); y may be gate or up. */
+    void (*silu_mul)(float *y, const float *gate, const float *up, int32_t n);
+
+    /* y[i] += x[i] */
+    void (*add)(float *y, const float *x, int32_t n);
+
+    /* y[i] += a * x[i] */
+    void (*axpy)(float *y, float a, const float *x, int32_t n);
+
+    /* One head, half-rotate: m = head_dim / 2; for i < m: (x[i], x[i+m]) = (x[i]*c[i] - x[i+m]*s[i], x[i+m]*c[i] + x[i]*s[i]).
+     * cos, sin: f32 [m] of this position. */
+    void (*rope)(float *x, const float *cos, const float *sin, int32_t head_dim);
+
+    /* Gated short convolution of one token. bcx f32 [3, d] = B | C | X;
+     * u[c] = B[c] * X[c];  y[c] = C[c] * (sum_{j < n_taps-1} taps[j, c] * hist[j][c] + taps[n_taps-1, c] * u[c])
+     * taps f32 [n_taps, d]; hist[j]: f32 [d], u of token t - (n_taps-1) + j; y f32 [d], u f32 [d] (written for the next token). */
+    void (*shortconv)(float *y, float *u, const float *bcx, const float *const *hist, const float *taps, int32_t d, int32_t n_taps);
+
+    /* One query head over a KV range: p = softmax(scale * K q); out = sum_t p[t] * V[t].
+     * q, out f32 [head_dim]; k, v: row t at k + t * stride (in floats); scores: scratch f32 [n_ctx]; n_ctx >= 1. */
+    void (*attend)(float *out, const float *q, const float *k, const float *v, size_t stride, int32_t n_ctx, int32_t head_dim,
+                   float scale, float *scores);
+} lfm2__kernels;
+
+#define LFM2__BLAS_MIN_TOK 8
+
+/* Fill the table: scalar, then each instruction set of cpu_flags (bits of lfm2_cpu_flag) in ascending order. */
+void lfm2__kernels_init(lfm2__kernels *k, uint32_t cpu_flags);
+
+/* Per-ISA parts of lfm2__kernels_init: each overrides the entries that it has. Present only where built. */
+void lfm2__kernels_init_scalar(lfm2__kernels *k);
+void lfm2__kernels_init_avx2(lfm2__kernels *k);
+void lfm2__kernels_init_avx512(lfm2__kernels *k);
+void lfm2__kernels_init_neon(lfm2__kernels *k);
+void lfm2__kernels_init_blas(lfm2__kernels *k);
+
+/* Name of the implementation chosen for each entry, one call per entry: ("gemm_q4_0", "avx512"). */
+void lfm2__kernels_report(const lfm2__kernels *k, void (*line)(void *ctx, const char *entry, const char *impl), void *ctx);
+
+/* y = x * W^T on the pool. x f32 [n_tok, n_cols] packed, y f32 [n_tok, n_rows] packed.
+ * Work is cut into row blocks whose borders do not depend on the thread count. */
+void lfm2__matmul(const lfm2__kernels *k, lfm2__pool *pool, float *y, const float *x, int32_t n_tok, const void *w,
+                  lfm2_dtype t, size_t row_bytes, int32_t n_rows, int32_t n_cols);
+
+/* Pack one row of n elements (n a multiple of the block) from f32, bit-exact with the reference quantiser for
+ * F32 F16 BF16 Q8_0 Q4_0; Q4_K and Q6_K by our own search. Returns 0; LFM2_ERR_UNSUPPORTED for a type without a writer;
+ * LFM2_ERR_NONFINITE. */
+int lfm2__quantize_row(lfm2_dtype t, void *dst, const float *x, int32_t n) LFM2__NODISCARD;
+
+/* binary16 and bfloat16, round to nearest even, NaN kept quiet. */
+float lfm2__f16_to_f32(uint16_t h);
+uint16_t lfm2__f32_to_f16(float f);
+uint16_t lfm2__f32_to_bf16(float f);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bind tables: which tensor of which container goes where, with which shape. Every mismatch is reported at once. */
+#ifndef LFM2__BIND_H
+#define LFM2__BIND_H
+
+#include "weights/weights_impl.h"
+
+/* A bound matrix or vector. data is unaligned in general. */
+typedef struct lfm2__mat {
+    const void *data;
+    lfm2_dtype dtype;
+    int64_t n_rows;   /* outer dimension (1 for vectors; experts * rows for stacked experts) */
+    int64_t n_cols;   /* inner, contiguous dimension */
+    size_t row_bytes;
+} lfm2__mat;
+
+typedef struct lfm2__bind_row {
+    const char *st_name;   /* name in safetensors, prefix stripped; "%d" stands for the layer, a second "%d" for the expert */
+    const char *gguf_name; /* name in GGUF */
+    int32_t n_dims;
+    int64_t dims[4];       /* outermost first; a dim of 1 in the file may be absent or present ([d,1,K] ~ [d,K]) */
+    unsigned flags;        /* LFM2__BIND_* */
+    lfm2__mat *dst;
+} lfm2__bind_row;
+
+#define LFM2__BIND_OPTIONAL 1u /* absent: dst->data stays NULL */
+#define LFM2__BIND_F32 2u      /* must be a scalar float type (F32, F16, BF16), not a block type */
+
+typedef struct lfm2__binder lfm2__binder;
+
+/* st_prefixes: NULL-terminated list of accepted leading parts of safetensors names, tried in order for each tensor
+ * ("model.language_model.", "model.", "lfm.", ""). Returns 0 or LFM2_ERR_NOMEM. */
+int lfm2__binder_create(const lfm2_weights *w, const char *const *st_prefixes, lfm2__binder **out) LFM2__NODISCARD;
+
+/* Bind one row for a layer (and expert; pass -1 where the name has no %d). A mismatch is remembered, not returned.
+ * Returns 0 or LFM2_ERR_NOMEM. */
+int lfm2__binder_add(lfm2__binder *b, const lfm2__bind_row *row, int32_t layer, int32_t expert) LFM2__NODISCARD;
+
+/* Tensors whose names start with one of these belong to other parts of the checkpoint and may stay unbound. */
+void lfm2__binder_allow(lfm2__binder *b, const char *const *prefixes);
+
+/* Report: every missing tensor, wrong shape, wrong type, and every tensor that nobody asked for, in one log line
+ * (the first 20 named, the rest counted). Returns 0 or LFM2_ERR_FORMAT. */
+int lfm2__binder_finish(lfm2__binder *b) LFM2__NODISCARD;
+void lfm2__binder_destroy(lfm2__binder *b);
+
+#endif
