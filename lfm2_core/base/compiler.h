@@ -13,6 +13,15 @@
 #define LFM2__ALWAYS_INLINE static inline
 #endif
 
+/* For the body of a loop that waits for another thread. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define LFM2__SPIN_PAUSE() __builtin_ia32_pause()
+#elif defined(__GNUC__) && defined(__aarch64__)
+#define LFM2__SPIN_PAUSE() __asm__ volatile("yield")
+#else
+#define LFM2__SPIN_PAUSE() ((void)0)
+#endif
+
 #define LFM2__COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Read-only mapping of a regular file that knows its size and notices when the file is cut short. */
+ * Read-only mapping of a regular file that knows its size and notices when the file is cut short; reading small files whole. */
 #ifndef LFM2__MAPFILE_H
 #define LFM2__MAPFILE_H
 
@@ -26,5 +26,9 @@ void lfm2__map_prefetch(const lfm2__map *m);
 /* Returns LFM2_ERR_IO (and logs the path) once the file is shorter than when it was mapped, or a read of it has faulted
  * under the SIGBUS guard; otherwise 0. One fstat(): cheap enough for every forward pass. */
 int lfm2__map_check(const lfm2__map *m) LFM2__NODISCARD;
+
+/* Read a whole regular file into memory, for small files. *out: NUL behind the last byte; free with lfm2__free().
+ * Returns 0; LFM2_ERR_NOT_FOUND; LFM2_ERR_IO; LFM2_ERR_LIMIT (over max_bytes); LFM2_ERR_NOMEM. */
+int lfm2__file_read(lfm2_runtime *rt, const char *path, size_t max_bytes, char **out, size_t *out_n) LFM2__NODISCARD;
 
 #endif
