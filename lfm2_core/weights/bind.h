@@ -16,7 +16,7 @@ typedef struct lfm2__mat {
 
 typedef struct lfm2__bind_row {
     const char *st_name;   /* name in safetensors, prefix stripped; "%d" stands for the layer, a second "%d" for the expert */
-    const char *gguf_name; /* name in GGUF */
+    const char *gguf_name; /* name in GGUF; a NULL name: that container has no such tensor, the row does nothing */
     int32_t n_dims;
     int64_t dims[4];       /* outermost first; a dim of 1 in the file may be absent or present ([d,1,K] ~ [d,K]) */
     unsigned flags;        /* LFM2__BIND_* */
@@ -36,7 +36,8 @@ int lfm2__binder_create(const lfm2_weights *w, const char *const *st_prefixes, l
  * Returns 0 or LFM2_ERR_NOMEM. */
 int lfm2__binder_add(lfm2__binder *b, const lfm2__bind_row *row, int32_t layer, int32_t expert) LFM2__NODISCARD;
 
-/* Tensors whose names start with one of these belong to other parts of the checkpoint and may stay unbound. */
+/* Tensors whose names, with or without the stripped prefix, start with one of these belong to other parts of the checkpoint
+ * and may stay unbound. prefixes: NULL-terminated, borrowed until finish; another call replaces them. */
 void lfm2__binder_allow(lfm2__binder *b, const char *const *prefixes);
 
 /* Report: every missing tensor, wrong shape, wrong type, and every tensor that nobody asked for, in one log line

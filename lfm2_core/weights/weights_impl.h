@@ -37,7 +37,7 @@ int lfm2__weights_kv_bool(const lfm2_weights *w, const char *key, int *out) LFM2
 /* *out borrowed from the mapping, NOT NUL-terminated. */
 int lfm2__weights_kv_str(const lfm2_weights *w, const char *key, const char **out, size_t *out_n) LFM2__NODISCARD;
 
-/* Element i of an integer array (any width); the caller has checked type and n_elems. */
+/* Element i of an integer array (any width); the caller has checked type and n_elems. What is above INT64_MAX comes as that. */
 int64_t lfm2__kv_int_at(const lfm2__kv *kv, uint64_t i);
 double lfm2__kv_number_at(const lfm2__kv *kv, uint64_t i);
 int lfm2__kv_is_int(lfm2__kv_type t);
