@@ -161,17 +161,64 @@ static double exp_neg(double x)
     return y * scale;
 }
 
+/* The same to about 1e-7 and at least e^-87, in float and without a branch, so that a loop over it becomes vector code.
+ * For log-probabilities, which decide nothing. */
+static float exp_neg_fast(float x)
+{
+    const float round = 12582912.0f; /* 1.5 * 2^23: adding it leaves no room for a fraction */
+    x = x < -87.0f ? -87.0f : x;
+    float n = (x * 1.44269504f + round) - round;
+    float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    float y = 1.0f / 720;
+    y = y * r + 1.0f / 120;
+    y = y * r + 1.0f / 24;
+    y = y * r + 1.0f / 6;
+    y = y * r + 0.5f;
+    y = y * r + 1.0f;
+    y = y * r + 1.0f;
+    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof(scale));
+    return y * scale;
+}
+
+/* Log of the sum of e^(logit - max) over the allowed ids. */
+static double log_sum(const lfm2_sampler *s, const float *logits, float max)
+{
+    float lanes[16] = {0};
+    double sum = 0.0;
+    for (int32_t from = 0; from < s->n_vocab; from += 256) { /* 16 terms in a float lane: their rounding is no worse than the terms' */
+        const int32_t n = s->n_vocab - from < 256 ? s->n_vocab - from : 256;
+        const float *x = logits + from;
+        const uint8_t *flags = s->flags + from;
+        int32_t i = 0;
+        for (; i + 16 <= n; i += 16) {
+            for (int32_t j = 0; j < 16; j++) {
+                lanes[j] += exp_neg_fast(flags[i + j] & FLAG_ALLOWED ? x[i + j] - max : -INFINITY);
+            }
+        }
+        for (; i < n; i++) {
+            if (flags[i] & FLAG_ALLOWED) sum += (double)exp_neg_fast(x[i] - max);
+        }
+        for (int32_t j = 0; j < 16; j++) {
+            sum += (double)lanes[j];
+            lanes[j] = 0.0f;
+        }
+    }
+    return log(sum);
+}
+
 /* Candidates in id order with penalised logits. *max: greatest untouched logit. */
-static int collect(lfm2_sampler *s, const float *logits, int32_t *n_cand, double *max)
+static int collect(lfm2_sampler *s, const float *logits, int32_t *n_cand, float *max)
 {
     const double penalty = (double)s->p.repeat_penalty;
     int32_t n = 0;
-    double top = -INFINITY;
+    float top = -INFINITY;
     for (int32_t id = 0; id < s->n_vocab; id++) {
         if (!(s->flags[id] & FLAG_ALLOWED)) continue;
         double v = (double)logits[id];
         if (!(v < INFINITY)) return lfm2__fail(s->rt, LFM2_ERR_NONFINITE, "sampler: the logit of id %d is not a number", (int)id);
-        if (v > top) top = v;
+        if (logits[id] > top) top = logits[id];
         if (s->flags[id] & FLAG_SEEN) v = v > 0.0 ? v / penalty : v * penalty;
         s->cands[n].v = v;
         s->cands[n].id = id;
@@ -236,32 +283,25 @@ static double sum_weights(const candidate *c, int32_t n)
     return sum;
 }
 
-/* Keep what top-k and then top-p leave, as a part of c. */
-static candidate *keep_top(const lfm2_sampler *s, candidate *c, int32_t *n_cand)
+/* Logits to weights relative to the greatest, which gets exactly 1. */
+static void weigh(const lfm2_sampler *s, candidate *c, int32_t n, double greatest)
 {
-    int32_t n = *n_cand;
-    const int cut_k = s->p.top_k > 0 && s->p.top_k < n;
-    const int cut_p = s->p.top_p < 1.0f;
-    if (cut_k || cut_p) make_heap(c, n);
-    if (cut_k) {
-        pop_heap(c, n, s->p.top_k);
-        c += n - s->p.top_k;
-        n = s->p.top_k;
+    const double temperature = (double)s->p.temperature;
+    for (int32_t i = 0; i < n; i++) c[i].v = exp_neg((c[i].v - greatest) / temperature);
+}
+
+/* The shortest part of c, from the greatest weight on, that reaches top_p of the sum. In order already, or a heap. */
+static int32_t keep_top_p(const lfm2_sampler *s, candidate *c, int32_t n, int in_order)
+{
+    const double target = (double)s->p.top_p * sum_weights(c, n);
+    double cum = 0.0;
+    int32_t n_kept = 0;
+    while (n_kept < n && (n_kept == 0 || cum < target)) {
+        if (!in_order) pop_heap(c, n - n_kept, 1);
+        n_kept++;
+        cum += c[n - n_kept].v;
     }
-    if (cut_p) {
-        const double target = (double)s->p.top_p * sum_weights(c, n);
-        double cum = 0.0;
-        int32_t n_kept = 0;
-        while (n_kept < n && (n_kept == 0 || cum < target)) {
-            if (!cut_k) pop_heap(c, n - n_kept, 1); /* otherwise all of them are in order */
-            n_kept++;
-            cum += c[n - n_kept].v;
-        }
-        c += n - n_kept;
-        n = n_kept;
-    }
-    *n_cand = n;
-    return c;
+    return n_kept;
 }
 
 /* Index of the chosen candidate. Weights are >= 0 with at least one above. */
@@ -281,14 +321,24 @@ static int32_t draw(lfm2_sampler *s, const candidate *c, int32_t n)
 
 static int32_t choose(lfm2_sampler *s, candidate *c, int32_t n)
 {
-    const double best = c[argmax(c, n)].v;
-    const double temperature = (double)s->p.temperature;
-    for (int32_t i = 0; i < n; i++) c[i].v = exp_neg((c[i].v - best) / temperature);
-    c = keep_top(s, c, &n);
-    const double floor_p = (double)s->p.min_p; /* the greatest weight is exactly 1 */
+    const double greatest = c[argmax(c, n)].v;
+    const int cut_k = s->p.top_k > 0 && s->p.top_k < n;
+    if (cut_k) { /* before the weights: the order is the same, and only k of them are needed */
+        make_heap(c, n);
+        pop_heap(c, n, s->p.top_k);
+        c += n - s->p.top_k;
+        n = s->p.top_k;
+    }
+    weigh(s, c, n, greatest);
+    if (s->p.top_p < 1.0f) {
+        if (!cut_k) make_heap(c, n);
+        int32_t n_kept = keep_top_p(s, c, n, cut_k);
+        c += n - n_kept;
+        n = n_kept;
+    }
     int32_t n_kept = 0;
     for (int32_t i = 0; i < n; i++) {
-        if (c[i].v >= floor_p) c[n_kept++] = c[i];
+        if (c[i].v >= (double)s->p.min_p) c[n_kept++] = c[i];
     }
     return c[draw(s, c, n_kept)].id;
 }
@@ -297,18 +347,12 @@ int lfm2_sampler_next(lfm2_sampler *s, const float *logits, int32_t *id, float *
 {
     if (s == NULL || logits == NULL || id == NULL) return LFM2_ERR_ARG;
     int32_t n = 0;
-    double max = 0.0;
+    float max = 0.0f;
     int rc = collect(s, logits, &n, &max);
     if (rc < 0) return rc;
 
     int32_t chosen = s->p.temperature > 0.0f ? choose(s, s->cands, n) : s->cands[argmax(s->cands, n)].id;
-    if (logprob != NULL) {
-        double sum = 0.0;
-        for (int32_t i = 0; i < s->n_vocab; i++) {
-            if (s->flags[i] & FLAG_ALLOWED) sum += exp_neg((double)logits[i] - max);
-        }
-        *logprob = (float)((double)logits[chosen] - max - log(sum));
-    }
+    if (logprob != NULL) *logprob = (float)((double)logits[chosen] - (double)max - log_sum(s, logits, max));
     lfm2_sampler_accept(s, chosen);
     *id = chosen;
     return 0;
