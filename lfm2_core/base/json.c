@@ -291,6 +291,19 @@ static void put_string(lfm2__str *s, const char *text, size_t n)
     lfm2__str_put(s, "\"", 1);
 }
 
+/* Does the number in text read back as x, as it is or with its last digit one up? (Above a power of two the next double is twice as
+ * far away as below: there the nearest decimal may be out of reach and the one above it not.) Leaves the right one in text. */
+static int reads_back(char *text, double x)
+{
+    if (strtod(text, NULL) == x) return 1;
+    char *last = strchr(text, 'e') - 1;
+    if (*last == '9') return 0; /* then the one above has fewer digits and has been tried */
+    ++*last;
+    if (strtod(text, NULL) == x) return 1;
+    --*last;
+    return 0;
+}
+
 /* The shortest digits that read back as x: digits[0] . digits[1..] * 10^*exponent. Works under any LC_NUMERIC, because the decimal
  * point is skipped whatever it is. Returns the number of digits. */
 static int shortest_digits(double x, char digits[20], int *exponent)
@@ -298,7 +311,7 @@ static int shortest_digits(double x, char digits[20], int *exponent)
     char text[40];
     for (int n = 1; n <= 17; n++) {
         (void)snprintf(text, sizeof text, "%.*e", n - 1, x);
-        if (strtod(text, NULL) == x) break;
+        if (n == 17 || reads_back(text, x)) break;
     }
     int n_digits = 0;
     const char *c = text;
