@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One forward pass over a ragged batch: norms, residual sums, layers in order. */
+#include <stdio.h>
+
+#include "model/model_impl.h"
+
+enum { ROWS_PER_TASK = 8 };
+
+enum { MIN_PIECE_TOK = 16 };
+
+int lfm2__backbone_matmul(const lfm2_session *s, float *y, const float *x, int32_t n_tok, const lfm2__mat *w)
+{
+    const lfm2_model *m = s->m;
+    const int64_t row_macs = w->n_rows * w->n_cols;
+    int32_t piece = n_tok;
+    if (row_macs * n_tok > LFM2__PIECE_MACS) {
+        piece = (int32_t)(LFM2__PIECE_MACS / row_macs) / MIN_PIECE_TOK * MIN_PIECE_TOK;
+        if (piece < MIN_PIECE_TOK) piece = MIN_PIECE_TOK;
+    }
+    for (int32_t t = 0; t < n_tok; t += piece) {
+        if (lfm2__aborted(m->rt)) return LFM2_ERR_ABORTED;
+        int32_t n = n_tok - t < piece ? n_tok - t : piece;
+        lfm2__matmul(&m->k, lfm2__runtime_pool(m->rt), y + (size_t)t * (size_t)w->n_rows, x + (size_t)t * (size_t)w->n_cols, n, w->data,
+                     w->dtype, w->row_bytes, (int32_t)w->n_rows, (int32_t)w->n_cols);
+    }
+    return 0;
+}
+
+/* y = norm(x + add) row by row; x takes the sum. add may be NULL. */
+typedef struct norm_job {
+    const lfm2_model *m;
+    float *y, *x;
+    const float *add, *w;
+    int32_t n_tok;
+} norm_job;
+
+static void norm_rows(void *ctx, int32_t task, int32_t worker)
+{
+    const norm_job *job = ctx;
+    const int32_t d = job->m->cfg.d_model;
+    const int32_t first = task * ROWS_PER_TASK;
+    int32_t end = first + ROWS_PER_TASK;
+    if (end > job->n_tok) end = job->n_tok;
+    (void)worker;
+    for (int32_t t = first; t < end; t++) {
+        size_t at = (size_t)t * (size_t)d;
+        if (job->add) job->m->k.add(job->x + at, job->add + at, d);
+        job->m->k.rms_norm(job->y + at, job->x + at, job->w, d, job->m->cfg.norm_eps);
+    }
+}
+
+static void add_norm(const lfm2_session *s, float *y, float *x, const float *add, const lfm2__vec *w, int32_t n_tok)
+{
+    norm_job job = { .m = s->m, .y = y, .x = x, .add = add, .w = w->data, .n_tok = n_tok };
+    lfm2__pool_run(lfm2__runtime_pool(s->m->rt), norm_rows, &job, (n_tok + ROWS_PER_TASK - 1) / ROWS_PER_TASK);
+}
+
+static void probe(const lfm2_session *s, const char *point, const float *x, int32_t n_tok)
+{
+    if (s->probe) s->probe(s->probe_ctx, point, x, n_tok, s->m->cfg.d_model);
+}
+
+/* The operators leave their result in h; the residual sum is built together with the norm that follows it. */
+int lfm2__backbone_pass(lfm2_session *s, const lfm2__batch *b, float *x, float *h)
+{
+    const lfm2_model *m = s->m;
+    const float *pending = NULL;
+    probe(s, "embed", x, b->n_tok);
+    for (int32_t l = 0; l < m->cfg.n_layers; l++) {
+        const lfm2__layer *layer = &m->layers[l];
+        if (lfm2__aborted(m->rt)) return LFM2_ERR_ABORTED;
+        add_norm(s, h, x, pending, &layer->operator_norm, b->n_tok);
+        if (pending && s->probe) {
+            char point[24];
+            (void)snprintf(point, sizeof(point), "layer.%d", (int)(l - 1));
+            probe(s, point, x, b->n_tok);
+        }
+        int conv = m->cfg.layer_kind[l] == LFM2_LAYER_CONV;
+        int rc = conv ? lfm2__shortconv(s, l, b, h, h) : lfm2__attention(s, l, b, h, h);
+        if (rc < 0) return rc;
+        add_norm(s, h, x, h, &layer->ffn_norm, b->n_tok);
+        rc = l < m->cfg.n_dense_layers ? lfm2__ffn(s, l, b->n_tok, h, h) : lfm2__moe(s, l, b->n_tok, h, h);
+        if (rc < 0) return rc;
+        pending = h;
+    }
+    add_norm(s, h, x, pending, &m->final_norm, b->n_tok);
+    if (s->probe) {
+        char point[24];
+        (void)snprintf(point, sizeof(point), "layer.%d", (int)(m->cfg.n_layers - 1));
+        probe(s, point, x, b->n_tok);
+        probe(s, "norm", h, b->n_tok);
+    }
+    return 0;
+}
+
+size_t lfm2__backbone_scratch_bytes(const lfm2_model *m, int32_t n_tok, int32_t n_threads, int32_t cap_tok)
+{
+    const size_t ops[] = { m->n_conv > 0 ? lfm2__shortconv_scratch_bytes(m, n_tok, n_threads) : 0,
+                           m->n_attn > 0 ? lfm2__attention_scratch_bytes(m, n_tok, n_threads, cap_tok) : 0,
+                           m->cfg.n_dense_layers > 0 ? lfm2__ffn_scratch_bytes(m, n_tok) : 0,
+                           m->cfg.n_dense_layers < m->cfg.n_layers ? lfm2__moe_scratch_bytes(m, n_tok) : 0 };
+    size_t most = 0;
+    for (size_t i = 0; i < LFM2__COUNT_OF(ops); i++) {
+        if (ops[i] > most) most = ops[i];
+    }
+    return most;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The model: load, unload, and what it says of itself. */
+#include <math.h>
+#include <string.h>
+
+#include "base/mathsafe.h"
+#include "model/model_impl.h"
+
+static const char *const ST_PREFIXES[] = { "model.language_model.", "language_model.model.", "language_model.", "model.", "lfm.", "", NULL };
+
+/* Parts of image and audio checkpoints that are not the backbone's. */
+static const char *const IMAGE_PARTS[] = { "model.vision_tower.", "vision_tower.", "model.multi_modal_projector.",
+                                           "multi_modal_projector.", NULL };
+static const char *const AUDIO_PARTS[] = { "conformer.", "audio_adapter.", "audio_embedding.", "depthformer.", "depth_linear.",
+                                           "depth_embeddings.", "codebook_offsets", "audio_loss_weight", NULL };
+
+int lfm2__model_new(lfm2_runtime *rt, const lfm2_config *cfg, const lfm2__config_extra *extra, lfm2_model **out)
+{
+    lfm2_model *m = lfm2__calloc(rt, 1, sizeof(*m));
+    if (!m) return LFM2_ERR_NOMEM;
+    m->rt = rt;
+    m->cfg = *cfg;
+    m->extra = *extra;
+    m->layers = lfm2__calloc(rt, (size_t)cfg->n_layers, sizeof(*m->layers));
+    size_t n_moe = (size_t)(cfg->n_layers - cfg->n_dense_layers), n_experts = n_moe * (size_t)cfg->n_experts;
+    if (n_experts > 0) m->experts = lfm2__calloc(rt, n_experts, sizeof(*m->experts));
+    if (!m->layers || (n_experts > 0 && !m->experts)) {
+        lfm2_model_unload(m);
+        return LFM2_ERR_NOMEM;
+    }
+    for (int32_t l = 0; l < cfg->n_layers; l++) {
+        int attn = cfg->layer_kind[l] == LFM2_LAYER_ATTN;
+        m->layers[l].kind_index = attn ? m->n_attn++ : m->n_conv++;
+        if (l >= cfg->n_dense_layers) m->layers[l].experts = m->experts + (size_t)(l - cfg->n_dense_layers) * (size_t)cfg->n_experts;
+    }
+    *out = m;
+    return 0;
+}
+
+void lfm2_model_unload(lfm2_model *m)
+{
+    if (!m) return;
+    lfm2__free(m->rt, m->inv_freq);
+    lfm2__free(m->rt, m->vectors);
+    lfm2__free(m->rt, m->random);
+    lfm2__free(m->rt, m->experts);
+    lfm2__free(m->rt, m->layers);
+    lfm2_weights_close(m->w);
+    lfm2__free(m->rt, m);
+}
+
+static lfm2__mat slice(const lfm2__mat *stack, int64_t first_row, int64_t n_rows)
+{
+    lfm2__mat s = *stack;
+    s.data = (const char *)stack->data + (size_t)first_row * stack->row_bytes;
+    s.n_rows = n_rows;
+    return s;
+}
+
+static void slice_stacks(lfm2_model *m, lfm2__expert_layout layout)
+{
+    const int64_t d = m->cfg.d_model, fe = m->cfg.d_ff_expert;
+    for (int32_t l = m->cfg.n_dense_layers; l < m->cfg.n_layers; l++) {
+        lfm2__layer *layer = &m->layers[l];
+        for (int32_t e = 0; e < m->cfg.n_experts; e++) {
+            lfm2__expert *x = &layer->experts[e];
+            if (layout == LFM2__EXPERTS_FUSED) {
+                x->w1 = slice(&layer->stack[0], e * 2 * fe, fe);
+                x->w3 = slice(&layer->stack[0], e * 2 * fe + fe, fe);
+                x->w2 = slice(&layer->stack[1], e * d, d);
+            } else if (layout == LFM2__EXPERTS_STACKED) {
+                x->w1 = slice(&layer->stack[0], e * fe, fe);
+                x->w3 = slice(&layer->stack[1], e * fe, fe);
+                x->w2 = slice(&layer->stack[2], e * d, d);
+            }
+        }
+    }
+}
+
+/* Sum up parameters, bytes and elements of vectors. */
+static int count_tensor(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert)
+{
+    lfm2_model *m = ctx;
+    (void)layer;
+    (void)expert;
+    if (!row->dst->data || (row->dst == &m->head && m->cfg.tied_head)) return 0;
+    m->n_params += (uint64_t)row->dst->n_rows * (uint64_t)row->dst->n_cols;
+    m->n_bytes += (uint64_t)row->dst->n_rows * (uint64_t)row->dst->row_bytes;
+    return 0;
+}
+
+/* f32 copy of v at *at, which moves on. */
+static void copy_vector(const lfm2_model *m, lfm2__vec *v, float **at)
+{
+    if (!v->src.data) return;
+    for (int64_t r = 0; r < v->src.n_rows; r++)
+        m->k.dequant[v->src.dtype](*at + r * v->src.n_cols, (const char *)v->src.data + (size_t)r * v->src.row_bytes, (int32_t)v->src.n_cols);
+    v->data = *at;
+    *at += v->src.n_rows * v->src.n_cols;
+}
+
+/* taps [d, K] -> [K, d] */
+static void copy_taps(const lfm2_model *m, lfm2__vec *v, float *tmp, float **at)
+{
+    const int32_t d = m->cfg.d_model, n_taps = m->cfg.n_taps;
+    float *src = tmp;
+    lfm2__vec plain = { .src = v->src };
+    copy_vector(m, &plain, &tmp);
+    for (int32_t j = 0; j < n_taps; j++) {
+        for (int32_t c = 0; c < d; c++) (*at)[(size_t)j * (size_t)d + (size_t)c] = src[(size_t)c * (size_t)n_taps + (size_t)j];
+    }
+    v->data = *at;
+    *at += (size_t)d * (size_t)n_taps;
+}
+
+static int copy_vectors(lfm2_model *m)
+{
+    const lfm2_config *c = &m->cfg;
+    const size_t d = (size_t)c->d_model, taps = d * (size_t)c->n_taps;
+    size_t n = d + taps; /* the final norm; a transpose in flight */
+    n += (size_t)c->n_layers * 2 * d + (size_t)m->n_conv * taps + (size_t)m->n_attn * 2 * (size_t)c->head_dim;
+    n += (size_t)(c->n_layers - c->n_dense_layers) * (size_t)c->n_experts;
+    m->vectors = lfm2__calloc(m->rt, n, sizeof(float));
+    m->inv_freq = lfm2__calloc(m->rt, (size_t)c->head_dim / 2, sizeof(float));
+    if (!m->vectors || !m->inv_freq) return LFM2_ERR_NOMEM;
+    for (int32_t i = 0; i < c->head_dim / 2; i++) m->inv_freq[i] = 1.0f / powf(c->rope_theta, (float)(2 * i) / (float)c->head_dim);
+    float *tmp = m->vectors, *at = m->vectors + taps;
+    copy_vector(m, &m->final_norm, &at);
+    for (int32_t l = 0; l < c->n_layers; l++) {
+        lfm2__layer *layer = &m->layers[l];
+        copy_vector(m, &layer->operator_norm, &at);
+        copy_vector(m, &layer->ffn_norm, &at);
+        if (c->layer_kind[l] == LFM2_LAYER_CONV) copy_taps(m, &layer->taps, tmp, &at);
+        copy_vector(m, &layer->q_norm, &at);
+        copy_vector(m, &layer->k_norm, &at);
+        copy_vector(m, &layer->expert_bias, &at);
+    }
+    return 0;
+}
+
+int lfm2__model_finish(lfm2_model *m, lfm2__expert_layout layout)
+{
+    lfm2__kernels_init(&m->k, lfm2_runtime_cpu_flags(m->rt));
+    if (m->cfg.tied_head) m->head = m->embed;
+    int rc = lfm2__model_tensors(m, layout, count_tensor, m);
+    slice_stacks(m, layout);
+    return rc < 0 ? rc : copy_vectors(m);
+}
+
+static int add_to_binder(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert)
+{
+    return lfm2__binder_add(ctx, row, layer, expert);
+}
+
+/* How the experts of these weights are named, by the first layer that has any. */
+static lfm2__expert_layout expert_layout(const lfm2_model *m)
+{
+    if (lfm2_weights_container(m->w) == LFM2_CONTAINER_GGUF) return LFM2__EXPERTS_STACKED;
+    static const char fused[] = "feed_forward.experts.gate_up_proj";
+    for (size_t i = 0; i < lfm2_weights_n_tensors(m->w); i++) {
+        const char *name = lfm2_weights_tensor(m->w, i)->name;
+        size_t n = strlen(name);
+        if (n >= sizeof(fused) - 1 && strcmp(name + n - (sizeof(fused) - 1), fused) == 0) return LFM2__EXPERTS_FUSED;
+    }
+    return LFM2__EXPERTS_SINGLE;
+}
+
+static int bind(lfm2_model *m, lfm2__expert_layout layout)
+{
+    lfm2__binder *b = NULL;
+    int rc = lfm2__binder_create(m->w, ST_PREFIXES, &b);
+    if (rc < 0) return rc;
+    if (m->extra.family == LFM2__FAMILY_IMAGE) lfm2__binder_allow(b, IMAGE_PARTS);
+    if (m->extra.family == LFM2__FAMILY_AUDIO) lfm2__binder_allow(b, AUDIO_PARTS);
+    rc = lfm2__model_tensors(m, layout, add_to_binder, b);
+    if (rc == 0) rc = lfm2__binder_finish(b);
+    lfm2__binder_destroy(b);
+    return rc;
+}
+
+int lfm2_model_load(lfm2_runtime *rt, const char *path, lfm2_model **out)
+{
+    if (!rt || !path || !out) return LFM2_ERR_ARG;
+    lfm2_weights *w = NULL;
+    lfm2_model *m = NULL;
+    lfm2_config cfg;
+    lfm2__config_extra extra;
+    lfm2__expert_layout layout;
+    int rc = lfm2_weights_open(rt, path, &w);
+    if (rc == 0) rc = lfm2__config_of_weights(w, &cfg, &extra);
+    if (rc == 0) rc = lfm2__model_new(rt, &cfg, &extra, &m);
+    if (rc < 0) goto fail;
+    m->w = w;
+    w = NULL;
+    layout = expert_layout(m);
+    rc = bind(m, layout);
+    if (rc == 0) rc = lfm2__model_finish(m, layout);
+    if (rc == 0) rc = lfm2_weights_check(m->w);
+    if (rc < 0) goto fail;
+    *out = m;
+    return 0;
+fail:
+    lfm2_weights_close(w);
+    lfm2_model_unload(m);
+    return rc;
+}
+
+const lfm2_config *lfm2_model_config(const lfm2_model *m)
+{
+    return m ? &m->cfg : NULL;
+}
+
+const lfm2_weights *lfm2_model_weights(const lfm2_model *m)
+{
+    return m ? m->w : NULL;
+}
+
+uint64_t lfm2_model_n_params(const lfm2_model *m)
+{
+    return m ? m->n_params : 0;
+}
+
+uint64_t lfm2_model_n_bytes(const lfm2_model *m)
+{
+    return m ? m->n_bytes : 0;
+}
+
+void lfm2_model_kernels(const lfm2_model *m, void (*line)(void *ctx, const char *entry, const char *impl), void *ctx)
+{
+    if (m && line) lfm2__kernels_report(&m->k, line, ctx);
+}
