@@ -16,16 +16,21 @@
 #include "base/compiler.h"
 #include "lfm2/runtime.h"
 
-/* Sanitizers whose shadow memory upsets what is said about sizes of the process. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TEST_HAS_SHADOW 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define TEST_HAS_SHADOW 1
+/* 1 under the thread sanitizer; 1 under any whose shadow memory upsets what is said about sizes of the process. */
+#if defined(__has_feature)
+#define TEST_HAS_TSAN __has_feature(thread_sanitizer)
+#define TEST_HAS_SHADOW (TEST_HAS_TSAN || __has_feature(address_sanitizer) || __has_feature(memory_sanitizer))
+#else
+#if defined(__SANITIZE_THREAD__)
+#define TEST_HAS_TSAN 1
+#else
+#define TEST_HAS_TSAN 0
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_HAS_SHADOW 1
+#else
+#define TEST_HAS_SHADOW TEST_HAS_TSAN
 #endif
-#if !defined(TEST_HAS_SHADOW)
-#define TEST_HAS_SHADOW 0
 #endif
 
 typedef struct test_heap {
