@@ -187,8 +187,9 @@ static void walks_in_order(void **state)
 static void accepted(void **state)
 {
     static const char *const texts[] = {
-        "null", "0", "\"x\"", " [ ] ", "\t\r\n{}", "9223372036854775807", "-9223372036854775808", "1e308", "-1.7976931348623157e308",
-        "5e-324", "1e-400", "-0", "0.5", "1E+2", "\"\\ud834\\udd1e\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"[{,:\"", "[[],[[]],{}]",
+        "null", "0", "\"x\"", " [ ] ", "\t\r\n{}", "9223372036854775807", "-9223372036854775808", "1e308",
+        "-1.7976931348623157e308", "5e-324", "1e-400", "-0", "0.5", "1E+2", "\"\\ud834\\udd1e\"",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"[{,:\"", "[[],[[]],{}]",
         "{\"a\":{\"a\":{\"a\":0}}}", "\"\x7f\"",
     };
     for (size_t i = 0; i < LFM2__COUNT_OF(texts); i++) {
@@ -199,14 +200,17 @@ static void accepted(void **state)
 static void refused(void **state)
 {
     static const char *const texts[] = {
-        "", " ", "{", "}", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}",
-        "{a:1}", "{1:1}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "[}", "{]", "tru", "truex", "True", "nul", "nan", "NaN", "Infinity", "-",
+        "", " ", "{", "}", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{\"a\"", "{\"a\":", "{\"a\":1",
+        "{\"a\":1,", "{\"a\":1,}", "{a:1}", "{1:1}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "[}", "{]", "tru", "truex", "True", "nul",
+        "nan", "NaN",
+        "Infinity", "-",
         "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x10", "'a'", "\"", "\"\\\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"",
         "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\t\"", "\"a\nb\"", "[1] 2", "{} {}", "[]]", "1 //c", "/* c */ 1",
         "\xef\xbb\xbf[]", "9223372036854775808", "-9223372036854775809", "18446744073709551616", "1e309", "-1e309",
         "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "{\"\":1,\"\":1}", "{\"o\":{\"k\":0,\"j\":0,\"k\":0}}",
         "\"\\u0000\"", "{\"\\u0000\":1}", "{\"a\\u0000b\":1}",
-        "\"\x80\"", "\"\xc3\"", "\"\xc3(\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xe0\x80\x80\"", "\"\xed\xa0\x80\"", "\"\xf5\x80\x80\x80\"",
+        "\"\x80\"", "\"\xc3\"", "\"\xc3(\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xe0\x80\x80\"", "\"\xed\xa0\x80\"",
+        "\"\xf5\x80\x80\x80\"",
         "\"\xf4\x90\x80\x80\"", "\"\xf0\x80\x80\x80\"", "\"\xff\"", "{\"\xff\":1}", "\xff", "[\xc3\xa9]",
     };
     fixture *f = *state;
@@ -247,8 +251,8 @@ static void reasons_are_named_but_not_quoted(void **state)
     assert_non_null(strstr(f->log.line, "label:3:2:"));
 }
 
-static const char sample[] = "{\"architectures\": [\"A\\n\\u00e9\xe2\x82\xac\"], \"n\": -12, \"eps\": 1.5e-05,\n \"t\": true, \"o\": {\"x\": "
-                             "[null, false, \"\\\\\\\"\"]}}";
+static const char sample[] = "{\"architectures\": [\"A\\n\\u00e9\xe2\x82\xac\"], \"n\": -12, \"eps\": 1.5e-05,\n"
+                             " \"t\": true, \"o\": {\"x\": [null, false, \"\\\\\\\"\"]}}";
 
 static void cut_at_every_byte(void **state)
 {
@@ -277,7 +281,7 @@ static void every_byte_replaced(void **state)
 
 static int limited(fixture *f, const char *text, size_t max_bytes, int32_t max_depth, size_t max_values)
 {
-    const lfm2__json_limits limits = {max_bytes, max_depth, max_values};
+    const lfm2__json_limits limits = {.max_bytes = max_bytes, .max_depth = max_depth, .max_values = max_values};
     lfm2__json_doc *doc = NULL;
     const int rc = lfm2__json_parse(f->rt, "label", text, strlen(text), &limits, &doc);
     if (rc == 0) lfm2__json_free(doc);
@@ -340,6 +344,24 @@ static void limit_of_depth(void **state)
     free(text);
 }
 
+static void integers_as_reals(void **state)
+{
+    fixture *f = *state;
+    lfm2__json_limits limits = wide;
+    limits.ints_as_reals = 1;
+    static const char text[] = "[1000000000000000019884624838656, -7]";
+    lfm2__json_doc *doc = NULL;
+    assert_int_equal(lfm2__json_parse(f->rt, "label", text, strlen(text), &limits, &doc), 0);
+    const lfm2__json *v = lfm2__json_at(lfm2__json_root(doc), 0);
+    assert_int_equal(lfm2__json_typeof(v), LFM2__JSON_REAL);
+    assert_true(lfm2__json_number(v) == 1e30);
+    v = lfm2__json_at(lfm2__json_root(doc), 1);
+    assert_int_equal(lfm2__json_typeof(v), LFM2__JSON_REAL);
+    assert_true(lfm2__json_number(v) == -7);
+    lfm2__json_free(doc);
+    assert_int_equal(status_of(f, text), LFM2_ERR_FORMAT); /* otherwise they must fit */
+}
+
 static void without_memory(void **state)
 {
     fixture *f = *state;
@@ -397,7 +419,8 @@ static void files(void **state)
 static void field_int(void **state)
 {
     fixture *f = *state;
-    lfm2__json_doc *doc = parse(f, "{\"n\": 5, \"null\": null, \"s\": \"5\", \"r\": 5.0, \"b\": true, \"max\": 9223372036854775807}");
+    lfm2__json_doc *doc = parse(f, "{\"n\": 5, \"null\": null, \"s\": \"5\", \"r\": 5.0, \"b\": true,"
+                                      " \"max\": 9223372036854775807}");
     const lfm2__json *o = lfm2__json_root(doc);
     int64_t x = -1;
     assert_int_equal(lfm2__json_field_int(f->rt, "label", o, "absent", 0, 9, &x), 0);
@@ -560,7 +583,8 @@ static void dumps_the_deepest(void **state)
 static void dumps_without_memory(void **state)
 {
     fixture *f = *state;
-    lfm2__json_doc *doc = parse(f, "[\"0123456789012345678901234567890123456789012345678901234567890123456789\", 1.5, 7, {\"a\": \"\\u0001\"}]");
+    lfm2__json_doc *doc = parse(f, "[\"0123456789012345678901234567890123456789012345678901234567890123456789\","
+                                   " 1.5, 7, {\"a\": \"\\u0001\"}]");
     for (int k = 1;; k++) {
         char *text = NULL;
         size_t n = 55;
@@ -613,6 +637,7 @@ int main(void)
         TEST(limit_of_bytes),
         TEST(limit_of_values),
         TEST(limit_of_depth),
+        TEST(integers_as_reals),
         TEST(without_memory),
         TEST(files),
         TEST(field_int),
