@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lfm2-model: look into, convert, quantise, measure and debug model files. The option table and main(). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/model_verbs.h"
+
+enum {
+    INFO = 1 << 0,
+    TOKENIZE = 1 << 1,
+    DETOKENIZE = 1 << 2,
+    TEMPLATE = 1 << 3,
+    LOGITS = 1 << 4,
+    GENERATE = 1 << 5,
+    CONVERT = 1 << 6,
+    QUANTIZE = 1 << 7,
+    BENCH = 1 << 8,
+    VERIFY = 1 << 9
+};
+
+static const cli_verb verbs[] = {
+    {"info", "[MODEL]", 0, 1, "Print architecture, shapes, quantisation, tokens and memory needed.", NULL},
+    {"tokenize", "", 0, 0, "Print the token ids of a text: {\"ids\":[...]}.",
+     "No BOS is added. Text that looks like a special token stays text unless --special is given."},
+    {"detokenize", "", 0, 0, "Print the text of token ids: {\"text\":\"...\"}.",
+     "Special tokens come out as their names unless --skip-special is given. Bytes that form no character come out as U+FFFD."},
+    {"template", "", 0, 0, "Print the prompt that a list of messages makes: {\"text\":\"...\"}.",
+     "FILE holds a JSON list of {role, content}, or an object with \"messages\" and \"tools\". The start "
+     "of the answer is included."},
+    {"logits", "", 0, 0, "One forward pass: save the logits of the last position, print the ids and greedy continuation.",
+     "The prompt is --ids as they are, or -p TEXT as a user's turn in the chat template (after --system TEXT, if given). OUT is a "
+     "safetensors file with `logits` f32 [vocab]. Prints "
+     "{\"ids\":[...],\"n_media_tokens\":0,\"greedy\":[...]}; end tokens do not end "
+     "the -n greedy ids."},
+    {"generate", "", 0, 0, "Print text from a prompt.",
+     "Without --chat, -p TEXT is continued as it stands, after BOS where the tokenizer wants one. With "
+     "--chat it is a user's turn in "
+     "the chat template; without -p turns are then read from standard input, one a line, and the "
+     "conversation is kept. Sampling not "
+     "given as an option is the model card's advice; --temp 0 is plain greedy, what is not given then is off. The text ends with a "
+     "line end of its own. The reason it stopped and token counts go to standard error under -v, or into --json."},
+    {"convert", "MODEL OUT.gguf", 2, 2, "Write a checkpoint as GGUF, in another element type.",
+     "Takes safetensors (a folder or file) and GGUF. Vectors and convolution taps stay F32. Of checkpoints that see or hear, the "
+     "language model and tokenizer are written; encoder files are not written yet."},
+    {"quantize", "IN OUT.gguf TYPE", 3, 3, "The same as convert, with the type as an argument.",
+     "TYPE is one of F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K."},
+    {"bench", "", 0, 0, "Measure tokens per second, load time and peak memory.",
+     "Prefill is --prompt tokens for each of --batch sequences in one pass; decode is --gen steps of one "
+     "token for each. With --shape "
+     "a model of that shape is made up with random weights."},
+    {"verify", "[MODEL]", 0, 1, "Check hashes, finite weights and complete tensors.",
+     "Prints `sha256  name` for each model file, as sha256sum does. They are compared with --manifest, or with a SHA256SUMS in the "
+     "same folder; a file of weights that is not listed is refused."},
+};
+
+static int (*const run_verb[])(tool *) = {model_info,    model_tokenize, model_detokenize, model_template, model_logits,
+                                          model_generate, model_convert,  model_quantize,   model_bench,    model_verify};
+
+#define TYPES "F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K"
+#define MAX_CONTEXT (1 << 24)
+#define MAX_SEED 9007199254740992.0 /* 2^53 */
+
+static const cli_option options[] = {
+    /* per verb */
+    {"prompt", 'p', CLI_TEXT, "TEXT", 0, 0, NULL, NULL, NULL, 0, TOKENIZE | LOGITS | GENERATE,
+     "The prompt; - reads it from standard input."},
+    {"ids", 0, CLI_TEXT, "LIST", 0, 0, NULL, NULL, NULL, 0, DETOKENIZE | LOGITS, "Token ids with commas between, as they are."},
+    {"special", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, TOKENIZE | LOGITS | GENERATE,
+     "Names of special tokens in the text become those tokens; generate prints them, too."},
+    {"special", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, DETOKENIZE, "Print special tokens by name, which is the default."},
+    {"skip-special", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, DETOKENIZE, "Leave special tokens out."},
+    {"messages", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, TEMPLATE, "JSON messages; - reads them from standard input."},
+    {"chat", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, GENERATE, "Use the chat template; without -p, talk in several turns."},
+    {"system", 0, CLI_TEXT, "TEXT", 0, 0, NULL, NULL, NULL, 0, LOGITS | GENERATE, "System message before the first turn."},
+    {"chat-template", 0, CLI_ENUM, "NAME", 0, 0, "lfm2 lfm2.5 lfm2.5-moe vl", NULL, NULL, 0, TEMPLATE | LOGITS | GENERATE,
+     "Template to use in place of the checkpoint's own."},
+    {"keep-thinking", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, TEMPLATE | LOGITS | GENERATE,
+     "Keep thinking in earlier turns."},
+    {"max-tokens", 'n', CLI_INT, "N", 1, MAX_CONTEXT, NULL, "512", NULL, 0, GENERATE, "Most tokens to generate, in each turn."},
+    {"max-tokens", 'n', CLI_INT, "N", 0, MAX_CONTEXT, NULL, "0", NULL, 0, LOGITS, "Greedy tokens to print."},
+    {"temp", 0, CLI_REAL, "T", 0, 100, NULL, NULL, NULL, 0, GENERATE, "Temperature; 0 is greedy."},
+    {"top-k", 0, CLI_INT, "K", 0, MAX_CONTEXT, NULL, NULL, NULL, 0, GENERATE, "Sample among the K likeliest; 0 is off."},
+    {"top-p", 0, CLI_REAL, "P", 0, 1, NULL, NULL, NULL, CLI_ABOVE_LO, GENERATE,
+     "Sample among the likeliest that reach P; 1 is off."},
+    {"min-p", 0, CLI_REAL, "P", 0, 1, NULL, NULL, NULL, 0, GENERATE,
+     "Sample among those with P times the greatest probability; 0 is off."},
+    {"repeat-penalty", 0, CLI_REAL, "X", 0.01, 100, NULL, NULL, NULL, 0, GENERATE, "Penalty for tokens seen before; 1 is off."},
+    {"seed", 0, CLI_INT, "N", 0, MAX_SEED, NULL, "0", NULL, 0, GENERATE, "Seed of sampling: the same seed gives the same text."},
+    {"context", 0, CLI_INT, "N", 1, MAX_CONTEXT, NULL, NULL, NULL, 0, INFO | GENERATE,
+     "Tokens that prompt and answer can hold together; 4096, or less if the model holds less, when not given."},
+    {"deadline", 0, CLI_REAL, "SECONDS", 0, 1e9, NULL, NULL, NULL, CLI_ABOVE_LO, LOGITS | GENERATE,
+     "Stop after that long, loading included: exit code 8."},
+    {"output", 'o', CLI_TEXT, "OUT", 0, 0, NULL, NULL, NULL, 0, LOGITS, "The safetensors file to write."},
+    {"type", 0, CLI_ENUM, "TYPE", 0, 0, TYPES, NULL, NULL, 0, CONVERT, "Element type of matrices."},
+    {"type", 0, CLI_ENUM, "TYPE", 0, 0, TYPES, "Q4_0", NULL, 0, BENCH, "Element type of a made-up model."},
+    {"embed-type", 0, CLI_ENUM, "TYPE", 0, 0, TYPES, NULL, NULL, 0, CONVERT | QUANTIZE,
+     "Element type of the embedding table; Q6_K for Q4_0 and Q4_K, otherwise that of the matrices, when not given."},
+    {"progress", 0, CLI_ENUM, "HOW", 0, 0, "auto none plain jsonl", "auto", NULL, 0, CONVERT | QUANTIZE,
+     "Progress on standard error."},
+    {"prompt", 0, CLI_INT, "N", 1, MAX_CONTEXT, NULL, "512", NULL, 0, BENCH, "Tokens to prefill, in each sequence."},
+    {"gen", 0, CLI_INT, "N", 1, MAX_CONTEXT, NULL, "128", NULL, 0, BENCH, "Steps to decode."},
+    {"batch", 0, CLI_INT, "B", 1, 1024, NULL, "1", NULL, 0, BENCH, "Sequences at once."},
+    {"reps", 'r', CLI_INT, "REPS", 1, 1000, NULL, "3", NULL, 0, BENCH, "Repetitions: minimum, median and maximum are printed."},
+    {"shape", 0, CLI_TEXT, "CONFIG", 0, 0, NULL, NULL, NULL, 0, BENCH, "A config.json: measure this shape with random weights."},
+    {"json", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, INFO | GENERATE | BENCH | VERIFY, "Print JSON."},
+    /* shared */
+    {"model", 'm', CLI_TEXT, "PATH", 0, 0, NULL, NULL, "LFM2_MODEL", 0,
+     INFO | TOKENIZE | DETOKENIZE | TEMPLATE | LOGITS | GENERATE | BENCH | VERIFY,
+     "A checkpoint folder, a .gguf or a .safetensors file (tokenizer verbs: or a tokenizer.json)."},
+    {"check-model", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, INFO | LOGITS | GENERATE | BENCH,
+     "Refuse a model with weights that are not finite."},
+    {"manifest", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, 0, "Refuse model files whose sha256 is not the one in this list."},
+    {"no-verify", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, 0, "Do not compare with a list of hashes."},
+    {"threads", 't', CLI_INT, "N", 0, 256, NULL, "0", "LFM2_THREADS", 0, 0, "Compute threads; 0 is one for each core."},
+    {"cpumask", 0, CLI_TEXT, "MASK", 0, 0, NULL, NULL, NULL, 0, 0,
+     "Instruction sets that may be used: a number (0 is none, 0x for hexadecimal), or names with commas between, `scalar`, `all`."},
+    {"config", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, 0, "Config file, in place of $XDG_CONFIG_HOME/lfm2/config.toml."},
+    {"print-config", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, CLI_NO_ENV, 0, "Print every setting and where it comes from."},
+    {"completion", 0, CLI_ENUM, "SHELL", 0, 0, "bash", NULL, NULL, CLI_NO_ENV, 0, "Print a completion script."},
+    {"quiet", 'q', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, 0, "Print errors only."},
+    {"verbose", 'v', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, 0, "Say more; twice for details."},
+    {"version", 'V', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, CLI_NO_ENV, 0,
+     "Print the version; with -v also what this machine offers."},
+    {"help", 'h', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, CLI_NO_ENV, 0, "Print this page."},
+};
+
+static const cli_spec spec = {
+    "lfm2-model",
+    "Look into, convert, quantise, measure and debug LFM2 model files.",
+    verbs,
+    sizeof verbs / sizeof verbs[0],
+    options,
+    sizeof options / sizeof options[0],
+    "`lfm2-model VERB --help` lists the options of a verb. A value comes from the flag, or LFM2_ARG_NAME "
+    "in the environment, or the "
+    "config file, or the default, in this order.\n"
+    "Exit codes: 0 done; 1 usage; 2 model missing or invalid; 3 input missing or unreadable; 4 input malformed or over a limit; "
+    "5 output cannot be written; 6 out of memory; 8 deadline passed; 130 and 143 interrupted and terminated.",
+};
+
+static int print_version(tool *t)
+{
+    static const char *const names[] = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"};
+    uint32_t flags;
+    size_t i;
+    int bit, rc;
+
+    printf("%s %s\n", spec.tool, lfm2_version());
+    if (t->verbosity < 1) return 0;
+    rc = tool_open_runtime(t);
+    if (rc) return rc;
+    flags = lfm2_runtime_cpu_flags(t->rt);
+    printf("threads: %d\ninstruction sets:", (int)lfm2_runtime_n_threads(t->rt));
+    for (bit = 0; bit < 32; bit++) {
+        if (flags >> bit & 1u) printf(" %s", lfm2_cpu_flag_name((uint32_t)1 << bit));
+    }
+    printf("\n");
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value = getenv(names[i]);
+        printf("%s: %s\n", names[i], value ? value : "not set");
+    }
+    return 0;
+}
+
+static int run(tool *t, int argc, char **argv)
+{
+    cli_result parsed = cli_parse(&t->cli, &spec, argc, argv);
+    int code = TOOL_DONE;
+
+    if (parsed == CLI_ERROR) return tool_fail(t, TOOL_USAGE, "%s", t->cli.error);
+    if (parsed == CLI_NO_MEMORY) return tool_fail(t, TOOL_NOMEM, "options: %s", lfm2_strerror(LFM2_ERR_NOMEM));
+    if (parsed != CLI_HELP) t->verbosity = cli_flag(&t->cli, "quiet") ? -1 : cli_flag(&t->cli, "verbose");
+    switch (parsed) {
+    case CLI_HELP: cli_print_help(&t->cli, stdout); break;
+    case CLI_VERSION: code = print_version(t); break;
+    case CLI_PRINT_CONFIG: cli_print_config(&t->cli, stdout); break;
+    case CLI_COMPLETION: cli_print_completion(&spec, stdout); break;
+    case CLI_OK: code = run_verb[t->cli.verb](t); break;
+    case CLI_ERROR:
+    case CLI_NO_MEMORY: break;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    tool t;
+    int code, flushed;
+
+    memset(&t, 0, sizeof t);
+    t.start_us = tool_now_us();
+    tool_setup_process();
+    code = run(&t, argc, argv);
+    flushed = tool_flush(&t);
+    if (code == TOOL_DONE) code = flushed;
+    if (tool_signal()) code = 128 + tool_signal();
+    tool_close(&t);
+    return code;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The verbs of lfm2-model. Each returns an exit code, with the reason printed on stderr if it is not 0. */
+#ifndef LFM2_TOOLS_MODEL_VERBS_H
+#define LFM2_TOOLS_MODEL_VERBS_H
+
+#include "tools/common.h"
+
+/* In the order of the table in lfm2-model.c. */
+int model_info(tool *t);
+int model_tokenize(tool *t);
+int model_detokenize(tool *t);
+int model_template(tool *t);
+int model_logits(tool *t);
+int model_generate(tool *t);
+int model_convert(tool *t);
+int model_quantize(tool *t);
+int model_bench(tool *t);
+int model_verify(tool *t);
+
+/* Template to use: --chat-template, or the checkpoint's own. Returns 0 or an exit code. */
+int model_chat_params(tool *t, lfm2_chat_params *out);
+
+/* JSON list of messages: --system if given, then n_turns texts, by user and assistant in turn. Freed by json_fini().
+ * Returns 0 or an exit code. */
+typedef struct model_turn {
+    char *text;
+    size_t n;
+} model_turn;
+int model_messages(tool *t, const model_turn *turns, size_t n_turns, json_out *out);
+
+/* Encode with BOS where the tokenizer wants it (raw), or messages through the template. *ids: freed by the caller. At most cap ids:
+ * more are refused with both numbers. Return 0 or an exit code. */
+int model_encode_raw(tool *t, const char *text, size_t n, size_t cap, int32_t **ids, size_t *n_ids);
+int model_encode_messages(tool *t, const json_out *messages, size_t cap, int32_t **ids, size_t *n_ids);
+
+/* --context, checked against the model: tokens of a session. Returns 0 or an exit code. */
+int model_context(tool *t, int32_t *cap_tok);
+
+#endif
