@@ -93,7 +93,10 @@ static int open_shard(index_file *x, const char *shard)
     lfm2__str_put(&path, x->path, x->dir_n);
     lfm2__str_puts(&path, shard);
     int rc = path.status;
-    if (rc < 0) goto done;
+    if (rc < 0) {
+        rc = lfm2__fail(w->rt, rc, "%s: out of memory", x->path);
+        goto done;
+    }
     rc = lfm2__map_open(w->rt, path.data, &file->map);
     if (rc < 0) goto done;
     w->n_files++;

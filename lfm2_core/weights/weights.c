@@ -180,7 +180,7 @@ static int resolve(lfm2_runtime *rt, const char *path, char **out)
     }
     if (rc == 0) rc = lfm2__str_take(&file, out, NULL);
     lfm2__str_fini(&file);
-    return rc;
+    return rc == LFM2_ERR_NOMEM ? lfm2__fail(rt, rc, "%s: out of memory", path) : rc;
 }
 
 static int create(lfm2_runtime *rt, const char *path, lfm2_weights **out)
@@ -300,5 +300,5 @@ int lfm2__weights_sibling(const lfm2_weights *w, const char *file_name, char **o
     lfm2__str_puts(&s, file_name);
     int rc = lfm2__str_take(&s, out, NULL);
     lfm2__str_fini(&s);
-    return rc;
+    return rc < 0 ? lfm2__fail(w->rt, rc, "%s: out of memory", w->file) : 0;
 }
