@@ -95,7 +95,8 @@ static int put_config(const lfm2_model *m, lfm2__gguf_writer *g)
     int32_t kv_heads[LFM2_MAX_LAYERS];
 
     if (cfg->n_experts > 0 && !cfg->norm_topk) {
-        return lfm2__fail(m->rt, LFM2_ERR_UNSUPPORTED, "convert: norm_topk_prob: GGUF cannot say that expert weights are not normalised");
+        return lfm2__fail(m->rt, LFM2_ERR_UNSUPPORTED,
+                          "convert: norm_topk_prob: GGUF cannot say that expert weights are not normalised");
     }
     put_fields(cfg, g);
     for (int32_t l = 0; l < cfg->n_layers; l++) kv_heads[l] = cfg->layer_kind[l] == LFM2_LAYER_ATTN ? cfg->n_kv_heads : 0;
@@ -128,8 +129,9 @@ static void copy_meta(const lfm2_weights *w, lfm2_dtype t, lfm2__gguf_writer *g)
 {
     for (size_t i = 0; i < lfm2__weights_n_kv(w); i++) {
         const lfm2__kv *kv = lfm2__weights_kv(w, i);
-        if (key_is(kv, "general.file_type") || key_is(kv, "general.quantization_version") || key_is(kv, "general.alignment")) continue;
-        if (kv->key_n >= 6 && memcmp(kv->key, "split.", 6) == 0) continue;
+        int ours = key_is(kv, "general.file_type") || key_is(kv, "general.quantization_version");
+        int split = kv->key_n >= 6 && memcmp(kv->key, "split.", 6) == 0;
+        if (ours || split) continue;
         lfm2__gguf_put_kv(g, kv);
     }
     put_format(g, t);

@@ -54,7 +54,8 @@ static int run_batch(batch *b, const char *name)
     lfm2__pool_run(lfm2__runtime_pool(rt), convert_task, b, n_tasks);
     for (int32_t i = 0; i < n_tasks; i++) {
         if (b->status[i] == LFM2_ERR_NONFINITE) {
-            return lfm2__fail(rt, LFM2_ERR_NONFINITE, "%s: a value is not finite, or too great for %s", name, lfm2_dtype_name(b->t));
+            return lfm2__fail(rt, LFM2_ERR_NONFINITE, "%s: a value is not finite, or too great for %s", name,
+                              lfm2_dtype_name(b->t));
         }
         if (b->status[i] < 0) return lfm2__fail(rt, b->status[i], "%s: cannot be written as %s", name, lfm2_dtype_name(b->t));
     }
@@ -65,7 +66,8 @@ int lfm2__convert_rows(lfm2__row_job *job, const char *name, const lfm2__mat *sr
 {
     batch b = {.job = job, .src = src, .t = t, .row_bytes = lfm2_dtype_row_bytes(t, src->n_cols)};
     if (b.row_bytes == 0 || b.row_bytes > job->out_bytes || src->n_cols > job->max_cols) {
-        return lfm2__fail(job->rt, LFM2_ERR_RANGE, "%s: rows of %lld cannot be %s", name, (long long)src->n_cols, lfm2_dtype_name(t));
+        return lfm2__fail(job->rt, LFM2_ERR_RANGE, "%s: rows of %lld cannot be %s", name, (long long)src->n_cols,
+                          lfm2_dtype_name(t));
     }
     int64_t cap = (int64_t)(job->out_bytes / b.row_bytes);
     if (cap > INT32_MAX / 2) cap = INT32_MAX / 2;

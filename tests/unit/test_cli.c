@@ -43,7 +43,8 @@ static const cli_option options[] = {
     {"seed", 0, CLI_INT, "N", 0, 9007199254740992.0, NULL, "0", NULL, 0, RUN, "Seed."},
 };
 
-static const cli_spec spec = {"lfm2-test", "A tool for tests.", verbs, 2, options, sizeof options / sizeof options[0], "Last words."};
+static const cli_spec spec = {"lfm2-test", "A tool for tests.", verbs, 2, options, sizeof options / sizeof options[0],
+                              "Last words."};
 
 static char folder[64];
 
@@ -403,7 +404,8 @@ static void test_json(void **state)
     json_end_array(&j);
     json_end_object(&j);
     assert_int_equal(json_finish(&j), 0);
-    assert_string_equal(j.data, "{\"a\":\"x\\\"\\\\\\n\\t\\r\\u0001\xc3\xa9\",\"bad\":\"a\xef\xbf\xbd" "b\xef\xbf\xbd\",\"none\":null,"
+    assert_string_equal(j.data, "{\"a\":\"x\\\"\\\\\\n\\t\\r\\u0001\xc3\xa9\",\"bad\":\"a\xef\xbf\xbd" "b\xef\xbf\xbd\","
+                                "\"none\":null,"
                                 "\"i\":-9223372036854775808,\"r\":0.1,\"big\":1e+300,\"nan\":null,\"t\":true,\"f\":false,"
                                 "\"l\":[1,{},[],null]}\n");
     json_fini(&j);
