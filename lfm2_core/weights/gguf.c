@@ -229,7 +229,7 @@ static int read_header(reader *r, size_t *n_tensors, size_t *n_kv)
     rc = take_u32(r, "version", &version);
     if (rc < 0) return rc;
     if (version != 0 && (version & 0xffff) == 0) return bad(r, LFM2_ERR_UNSUPPORTED, "version", "the file is big-endian");
-    if (version < 2 || version > 3) return bad_number(r, LFM2_ERR_UNSUPPORTED, "version", version, "is not supported (2 and 3 are)");
+    if (version < 2 || version > 3) return bad_number(r, LFM2_ERR_UNSUPPORTED, "version", version, "is not 2 or 3");
     rc = take_count(r, "n_tensors", MIN_TENSOR_BYTES, LFM2__MAX_TENSORS, n_tensors);
     if (rc < 0) return rc;
     return take_count(r, "n_kv", MIN_KV_BYTES, LFM2__MAX_KVS, n_kv);

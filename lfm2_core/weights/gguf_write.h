@@ -23,7 +23,8 @@ void lfm2__gguf_put_str_array(lfm2__gguf_writer *g, const char *key, const char 
 void lfm2__gguf_put_kv(lfm2__gguf_writer *g, const lfm2__kv *kv);
 
 /* Announce a tensor: name, type, dims outermost first. All before the first lfm2__gguf_write_data(). */
-int lfm2__gguf_put_tensor(lfm2__gguf_writer *g, const char *name, lfm2_dtype t, int32_t n_dims, const int64_t *dims) LFM2__NODISCARD;
+int lfm2__gguf_put_tensor(lfm2__gguf_writer *g, const char *name, lfm2_dtype t, int32_t n_dims,
+                          const int64_t *dims) LFM2__NODISCARD;
 
 /* Bytes of the announced tensors, in that order, in pieces of any size. */
 int lfm2__gguf_write_data(lfm2__gguf_writer *g, const void *data, size_t n_bytes) LFM2__NODISCARD;

@@ -99,7 +99,7 @@ static int check_metadata(const source *s, const lfm2__json *metadata)
     return 0;
 }
 
-/* Count tensors and the bytes of their names, and check what is no tensor. */
+/* Count tensors and the bytes of their names, and check what is no tensor. The header began with '{': root is an object. */
 static int measure(const source *s, const lfm2__json *root, size_t *n_tensors, size_t *names_n)
 {
     const char *key;
@@ -107,8 +107,6 @@ static int measure(const source *s, const lfm2__json *root, size_t *n_tensors, s
     const lfm2__json *val;
     size_t n_entries = lfm2__json_size(root);
 
-    if (lfm2__json_typeof(root) != LFM2__JSON_OBJECT)
-        return lfm2__fail(s->rt, LFM2_ERR_FORMAT, "%s: header: is not an object", s->label);
     if (n_entries > LFM2__MAX_TENSORS + 1)
         return lfm2__fail(s->rt, LFM2_ERR_LIMIT, "%s: header: %zu tensors are over the limit of %u", s->label, n_entries,
                           LFM2__MAX_TENSORS);

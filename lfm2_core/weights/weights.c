@@ -144,8 +144,8 @@ static int find_gguf(lfm2_runtime *rt, const char *folder, lfm2__str *file)
     if (n_found == 1) return file->status;
     file->n = folder_n;
     if (n_found == 0)
-        return lfm2__fail(rt, LFM2_ERR_NOT_FOUND, "%s: no model.safetensors, model.safetensors.index.json or .gguf file in the folder",
-                          folder);
+        return lfm2__fail(rt, LFM2_ERR_NOT_FOUND,
+                          "%s: no model.safetensors, model.safetensors.index.json or .gguf file in the folder", folder);
     return lfm2__fail(rt, LFM2_ERR_NOT_FOUND, "%s: %zu .gguf files in the folder; name one of them", folder, n_found);
 }
 

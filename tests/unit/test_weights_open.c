@@ -275,6 +275,8 @@ static void test_file_cut_short_while_open(void **state)
 
 #define SHARD_1 "model-00001-of-00002.safetensors"
 #define SHARD_2 "model-00002-of-00002.safetensors"
+#define RIGHT_INDEX                                                            \
+    "{\"weight_map\":{\"c.weight\":\"" SHARD_2 "\",\"a.weight\":\"" SHARD_1 "\",\"b.weight\":\"" SHARD_1 "\"}}"
 
 static void assert_sharded(watched *x, const char *path)
 {
@@ -323,7 +325,7 @@ static void the_index_goes_before_a_single_file(void **state)
     make_sharded(folder, sizeof folder);
     bytes b = read_file(CONTAINERS "types.safetensors");
     write_bytes(folder, "model.safetensors", &b);
-    write_index(folder, "{\"weight_map\":{\"c.weight\":\"" SHARD_2 "\",\"a.weight\":\"" SHARD_1 "\",\"b.weight\":\"" SHARD_1 "\"}}");
+    write_index(folder, RIGHT_INDEX);
     watch_begin(&x);
     assert_sharded(&x, folder);
     watch_end(&x);
@@ -409,7 +411,7 @@ static void test_damaged_shard(void **state)
     bytes b = read_file(CONTAINERS "sharded/" SHARD_2);
     b.n--;
     write_bytes(folder, SHARD_2, &b);
-    write_index(folder, "{\"weight_map\":{\"c.weight\":\"" SHARD_2 "\",\"a.weight\":\"" SHARD_1 "\",\"b.weight\":\"" SHARD_1 "\"}}");
+    write_index(folder, RIGHT_INDEX);
     refuse_path(folder, LFM2_ERR_FORMAT, SHARD_2, "c.weight: data_offsets");
     remove_folder(folder);
 }
@@ -428,23 +430,44 @@ static void test_too_many_shards(void **state)
     free(b.p);
 }
 
-static void test_sharded_out_of_memory_at_every_call(void **state)
+static void test_too_many_tensors_in_the_index(void **state)
 {
     (void)state;
+    bytes b = {0};
+    put(&b, "{\"weight_map\":{", 15);
+    for (int i = 0; i < 65537; i++) {
+        char entry[64];
+        put(&b, entry, (size_t)snprintf(entry, sizeof entry, "%s\"t%d\":\"" SHARD_1 "\"", i > 0 ? "," : "", i));
+    }
+    put(&b, "}}", 3);
+    refuse_index((const char *)b.p, LFM2_ERR_LIMIT, "model.safetensors.index.json", "weight_map: 65537 tensors");
+    free(b.p);
+}
+
+static void out_of_memory_at_every_call(const char *path, const char *label)
+{
     int done = 0;
     for (long k = 1; !done; k++) {
         watched x;
         lfm2_weights *w = NULL;
         watch_begin(&x);
         x.heap.fail_at = k;
-        int rc = lfm2_weights_open(x.rt, CONTAINERS "sharded", &w);
+        int rc = lfm2_weights_open(x.rt, path, &w);
         done = x.heap.n_calls < k;
         assert_int_equal(rc, done ? 0 : LFM2_ERR_NOMEM);
-        if (!done) assert_one_line(&x.log, "sharded", "memory");
+        if (!done) assert_one_line(&x.log, label, "memory");
         lfm2_weights_close(w);
         watch_end(&x);
         assert_true(k < 200);
     }
+}
+
+static void test_open_out_of_memory_at_every_call(void **state)
+{
+    (void)state;
+    out_of_memory_at_every_call(CONTAINERS "sharded", "sharded");
+    out_of_memory_at_every_call(CONTAINERS "types.gguf", "types.gguf");
+    out_of_memory_at_every_call(CONTAINERS "types.safetensors", "types.safetensors");
 }
 
 static void close_null(void **state)
@@ -472,7 +495,8 @@ int main(void)
         cmocka_unit_test(test_tensor_in_two_shards),
         cmocka_unit_test(test_damaged_shard),
         cmocka_unit_test(test_too_many_shards),
-        cmocka_unit_test(test_sharded_out_of_memory_at_every_call),
+        cmocka_unit_test(test_too_many_tensors_in_the_index),
+        cmocka_unit_test(test_open_out_of_memory_at_every_call),
         cmocka_unit_test(close_null),
     };
     return cmocka_run_group_tests_name("weights_open", tests, NULL, NULL);

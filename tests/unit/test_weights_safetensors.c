@@ -21,7 +21,8 @@ static void accepts_a_small_file(void **state)
     (void)state;
     watched x;
     watch_begin(&x);
-    bytes b = st_file("{\"__metadata__\":{\"format\":\"pt\"},\"late\":{\"dtype\":\"BF16\",\"shape\":[2,1,3],\"data_offsets\":[4,16]},"
+    bytes b = st_file("{\"__metadata__\":{\"format\":\"pt\"},"
+                      "\"late\":{\"dtype\":\"BF16\",\"shape\":[2,1,3],\"data_offsets\":[4,16]},"
                       "\"scalar\":{\"data_offsets\":[0,4],\"shape\":[],\"dtype\":\"I32\"}}   ",
                       16);
     lfm2_weights *w = accept_bytes(&x, &b);
@@ -67,13 +68,16 @@ static void accepts_empty_tensors_anywhere(void **state)
     watched x;
     watch_begin(&x);
     bytes b = st_file("{\"z\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+                      "\"b2\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[0,0]},"
                       "\"b\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[0,0]},"
                       "\"c\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[4,4]}}",
                       4);
     lfm2_weights *w = accept_bytes(&x, &b);
     assert_string_equal(lfm2_weights_tensor(w, 0)->name, "b");
     assert_int_equal(lfm2_weights_tensor(w, 0)->n_bytes, 0);
-    assert_string_equal(lfm2_weights_tensor(w, 2)->name, "c");
+    assert_string_equal(lfm2_weights_tensor(w, 1)->name, "b2");
+    assert_string_equal(lfm2_weights_tensor(w, 2)->name, "z");
+    assert_string_equal(lfm2_weights_tensor(w, 3)->name, "c");
     lfm2_weights_close(w);
     watch_end(&x);
     free(b.p);
@@ -214,7 +218,8 @@ static void test_st_one_tensor_too_many(void **state)
         put(&b, "{", 1);
         for (unsigned i = 0; i < n; i++) {
             char entry[96];
-            put(&b, entry, (size_t)snprintf(entry, sizeof entry, "%s\"t%u\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%u,%u]}",
+            put(&b, entry, (size_t)snprintf(entry, sizeof entry,
+                                            "%s\"t%u\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%u,%u]}",
                                             i > 0 ? "," : "", i, i, i + 1));
         }
         put(&b, "}", 1);

@@ -343,7 +343,8 @@ static int write_over_limit(place *p, int with_gguf)
         if (g && rc < 0) assert_int_equal(lfm2__gguf_write_finish(g), rc);
         lfm2__gguf_write_destroy(g);
     } else {
-        const lfm2_tensor t = {.name = "a", .dtype = LFM2_DTYPE_F32, .n_dims = 1, .dims = {300000}, .data = values, .n_bytes = 1200000};
+        const lfm2_tensor t = {
+            .name = "a", .dtype = LFM2_DTYPE_F32, .n_dims = 1, .dims = {300000}, .data = values, .n_bytes = 1200000};
         rc = lfm2_safetensors_save(p->x.rt, p->path, &t, 1);
     }
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
