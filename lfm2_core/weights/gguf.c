@@ -61,7 +61,7 @@ static int take(reader *r, size_t n, const char *field, const unsigned char **ou
 
 static int take_u32(reader *r, const char *field, uint32_t *out)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int rc = take(r, 4, field, &p);
 
     if (rc < 0) return rc;
@@ -71,7 +71,7 @@ static int take_u32(reader *r, const char *field, uint32_t *out)
 
 static int take_u64(reader *r, const char *field, uint64_t *out)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int rc = take(r, 8, field, &p);
 
     if (rc < 0) return rc;
@@ -221,7 +221,7 @@ static int refuse_split(const reader *r, const lfm2__contents *c)
 static int read_header(reader *r, size_t *n_tensors, size_t *n_kv)
 {
     uint32_t version;
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int rc = take(r, 4, "magic", &p);
 
     if (rc < 0) return rc;

@@ -162,8 +162,8 @@ static int check_places(const source *s, const lfm2__contents *c)
 
 static int read_tensors(const source *s, const lfm2__json *root, lfm2__contents *c)
 {
-    size_t n_tensors;
-    size_t names_n;
+    size_t n_tensors = 0;
+    size_t names_n = 0;
     const char *key;
     size_t key_n;
     const lfm2__json *val;
@@ -215,7 +215,7 @@ int lfm2__safetensors_parse(lfm2_runtime *rt, const char *label, const unsigned 
         .max_depth = MAX_DEPTH,
         .max_values = (size_t)LFM2__MAX_TENSORS * MAX_VALUES_PER_TENSOR + MAX_METADATA_VALUES,
     };
-    size_t header_n;
+    size_t header_n = 0;
     lfm2__json_doc *doc = NULL;
     lfm2__contents c = {0};
 
