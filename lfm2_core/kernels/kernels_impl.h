@@ -7,11 +7,23 @@
  * Invariance: own matrix kernels split rows, never the reduction, and the bits of y[t, r] depend on x[t, :] and row r
  * alone: not on n_tok, not on how rows are split among threads. (The BLAS entry does not promise this.)
  *
- * Tolerances, eps = 2^-24, against the scalar version:
- *   reductions (gemm, attention):  |a - b| <= 4 * eps * (sqrt(n) + 8) * sum_i |x_i * w_i|   (n terms, another order)
- *   rms_norm:                      relative 16 * eps       silu_mul: 8 ulp of |up| * max(|silu|, eps)
- *   rope, add, shortconv:          2 ulp of the sum of the magnitudes of the terms
- *   dequant:                       bit for bit */
+ * Precision of the scalar versions: sums (gemm, rms_norm, attention) and exponentials are carried in double and rounded once,
+ * so that a scalar result is the true value but for its last rounding. Everything else is plain f32 without contraction.
+ *
+ * Tolerances against the scalar version; eps = 2^-24, S = sum of the magnitudes of the terms, tiny = 2^-149 (a rounding in
+ * the subnormal range). They hold while n * max|x|^2 and S stay below 2^127.
+ *   dequant:  bit for bit (a NaN equals any NaN).
+ *   gemm:     4 * eps * (sqrt(n) + 8) * S + n * tiny. A sum over L >= 4 lanes makes m = n/L + 4 roundings in a row; as independent
+ *             errors of at most eps * S each they exceed lambda * sqrt(m) * eps * S with a chance below 2 exp(-lambda^2 / 2).
+ *             With L = 4 the stated bound is lambda = 8: 3e-14 for each result. n = 1024: a 160th of a bf16 rounding of S.
+ *   rms_norm: relative 16 * eps, + tiny * (1 + |w|). Worst case, not chance: chunks of 128 terms are summed in f32 to a depth of at
+ *             most 12 roundings, chunks in double; the root halves that; four roundings follow.
+ *   silu_mul: 16 * eps * |up| * max(|silu|, eps): 4 eps of exp, one each of sum, quotient and product, with a reserve of 2.
+ *   rope, add, axpy:  4 * eps * S + 2 * tiny: two versions with at most 2 roundings a term.
+ *   shortconv: (n_taps + 2) * (2 * eps * S + tiny * (1 + |C|) * (1 + max|tap|)): n_taps + 2 roundings of each term in two versions.
+ *   attend:   (2 * ds + 4 * eps * (sqrt(n_ctx) + 8)) * sum_t p[t] |V[t]| + n_ctx * tiny * (1 + max|V|),
+ *             ds = max_t 4 * eps * (sqrt(head_dim) + 8) * scale * sum_i |q_i k_ti|: an error ds of the scores is a relative
+ *             error ds of each exponential and of their sum. */
 #ifndef LFM2__KERNELS_IMPL_H
 #define LFM2__KERNELS_IMPL_H
 
@@ -32,7 +44,7 @@ typedef void lfm2__dequant_fn(float *y, const void *row, int32_t n);
 
 typedef struct lfm2__kernels {
     lfm2__gemm_fn *gemm[LFM2_DTYPE_N_COMPUTE];
-    lfm2__gemm_fn *gemm_blas; /* f32 only; NULL where not built or masked; used from LFM2__BLAS_MIN_TOK tokens */
+    lfm2__gemm_fn *gemm_blas; /* f32 only, from LFM2__BLAS_MIN_TOK tokens; NULL where not built, masked, or outdone by vectors */
     lfm2__dequant_fn *dequant[LFM2_DTYPE_N_COMPUTE];
 
     /* y[i] = w[i] * x[i] / sqrt(mean_j x[j]^2 + eps); y may be x. */
@@ -64,8 +76,11 @@ typedef struct lfm2__kernels {
 
 #define LFM2__BLAS_MIN_TOK 8
 
-/* Fill the table: scalar, then each instruction set of cpu_flags (bits of lfm2_cpu_flag) in ascending order. */
+/* Fill the table: scalar, then each instruction set of cpu_flags (bits of lfm2_cpu_flag) in ascending order, or else BLAS. */
 void lfm2__kernels_init(lfm2__kernels *k, uint32_t cpu_flags);
+
+/* The scalar dequantisers, for lfm2__kernels_init_scalar. */
+void lfm2__dequant_init(lfm2__kernels *k);
 
 /* Per-ISA parts of lfm2__kernels_init: each overrides the entries that it has. Present only where built. */
 void lfm2__kernels_init_scalar(lfm2__kernels *k);
@@ -84,7 +99,7 @@ void lfm2__matmul(const lfm2__kernels *k, lfm2__pool *pool, float *y, const floa
 
 /* Pack one row of n elements (n a multiple of the block) from f32, bit-exact with the reference quantiser for
  * F32 F16 BF16 Q8_0 Q4_0; Q4_K and Q6_K by our own search. Returns 0; LFM2_ERR_UNSUPPORTED for a type without a writer;
- * LFM2_ERR_NONFINITE. */
+ * LFM2_ERR_NONFINITE for an element that is not finite, or too large for the type or its block scale; then dst is undefined. */
 int lfm2__quantize_row(lfm2_dtype t, void *dst, const float *x, int32_t n) LFM2__NODISCARD;
 
 /* binary16 and bfloat16, round to nearest even, NaN kept quiet. */
