@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSON documents on top of jansson. Size, depth and number of values are checked by a linear scan first, so that what the parser
- * allocates and how deep it recurses is bounded by the limits.
+ * JSON documents: our parser, which builds a tree of jansson's values, and reading from that tree.
+ *
+ * The parser is ours because jansson's (2.14) does not survive failed allocations: when the buffer of the token it is reading
+ * cannot grow, it drops the byte and later runs past the end of the buffer. It also counts nothing, while here the limits on size,
+ * depth and number of values bound what is allocated and how deep is recursed.
  *
  * jansson keeps using malloc(): its allocator hook is process-wide, and the application may use jansson as well. */
 #include "base/json.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/json_lex.h"
 #include "base/mapfile.h"
 #include "base/runtime_impl.h"
-#include "base/str.h"
 
-#define MAX_DEPTH 1000 /* below jansson's own limit, and safe to recurse over */
+#define MAX_DEPTH 1000 /* safe to recurse over */
 
 struct lfm2__json_doc {
     lfm2_runtime *rt;
@@ -36,89 +36,175 @@ static const lfm2__json *wrap(const json_t *v)
 
 /* --- parsing --- */
 
-/* Position behind the string that starts at text[i], the opening quote. */
-static size_t skip_string(const char *text, size_t n, size_t i)
+typedef struct parser {
+    lfm2__json_lexer lex;
+    const lfm2__json_limits *limits;
+    size_t n_values; /* so far, keys included */
+    int32_t depth;   /* open arrays and objects */
+} parser;
+
+static int count_value(parser *p)
 {
-    for (i++; i < n && text[i] != '"'; i++) {
-        if (text[i] == '\\') i++;
-    }
-    return i < n ? i + 1 : n;
+    if (++p->n_values <= p->limits->max_values) return 0;
+    return lfm2__fail(p->lex.rt, LFM2_ERR_LIMIT, "%s: JSON has more than %zu values", p->lex.label, p->limits->max_values);
 }
 
-static int ends_scalar(char c)
+static int parse_number(parser *p, json_t **out)
 {
-    return c == ',' || c == ']' || c == '}' || c == ':' || c == '"' || c == '[' || c == '{' || c == ' ' || c == '\t' || c == '\n' ||
-           c == '\r';
+    int is_real = 0;
+    int64_t integer = 0;
+    double real = 0;
+    const int rc = lfm2__json_lex_number(&p->lex, p->limits->ints_as_reals, &is_real, &integer, &real);
+    if (rc < 0) return rc;
+    *out = is_real ? json_real(real) : json_integer(integer);
+    return *out != NULL ? 0 : lfm2__json_lex_nomem(&p->lex);
 }
 
-/* Count values and measure depth without building anything. Malformed text is left to the parser: until it stops at the fault it
- * cannot have seen more than was counted here. */
-static int check_limits(lfm2_runtime *rt, const char *label, const char *text, size_t n, const lfm2__json_limits *limits)
+static int parse_word(parser *p, const char *word, json_t *value, json_t **out)
 {
-    if (n > limits->max_bytes) {
-        return lfm2__fail(rt, LFM2_ERR_LIMIT, "%s: %zu bytes of JSON are over the limit of %zu", label, n, limits->max_bytes);
+    for (; *word != '\0'; word++, p->lex.at++) {
+        if (p->lex.at >= p->lex.n || p->lex.text[p->lex.at] != *word) return lfm2__json_lex_fail(&p->lex);
     }
-    const int32_t max_depth = limits->max_depth < MAX_DEPTH ? limits->max_depth : MAX_DEPTH;
-    size_t n_values = 0;
-    int32_t depth = 0;
-    for (size_t i = 0; i < n;) {
-        const char c = text[i];
-        if (c == '"') {
-            n_values++;
-            i = skip_string(text, n, i);
-        } else if (c == '{' || c == '[') {
-            n_values++;
-            i++;
-            if (++depth > max_depth) {
-                return lfm2__fail(rt, LFM2_ERR_LIMIT, "%s: JSON is nested deeper than %d", label, (int)max_depth);
-            }
-        } else if (ends_scalar(c)) {
-            i++;
-            if ((c == '}' || c == ']') && depth > 0) depth--;
-        } else {
-            n_values++;
-            while (i < n && !ends_scalar(text[i])) i++;
-        }
-        if (n_values > limits->max_values) {
-            return lfm2__fail(rt, LFM2_ERR_LIMIT, "%s: JSON has more than %zu values", label, limits->max_values);
-        }
-    }
+    *out = value; /* one of the three constants, which are not counted */
     return 0;
 }
 
-/* Our own words for what jansson found: its text quotes the document. */
-static const char *describe(enum json_error_code code)
+static int parse_value(parser *p, json_t **out);
+
+/* Consume an opening bracket. */
+static int enter(parser *p)
 {
-    switch (code) {
-    case json_error_premature_end_of_input: return "ends early";
-    case json_error_end_of_input_expected: return "something follows its end";
-    case json_error_invalid_utf8: return "not valid UTF-8";
-    case json_error_null_byte_in_key:
-    case json_error_null_character: return "NUL in a string";
-    case json_error_duplicate_key: return "duplicate key";
-    case json_error_numeric_overflow: return "number out of range";
-    default: return "syntax error";
+    const int32_t max_depth = p->limits->max_depth < MAX_DEPTH ? p->limits->max_depth : MAX_DEPTH;
+    if (p->depth >= max_depth) {
+        return lfm2__fail(p->lex.rt, LFM2_ERR_LIMIT, "%s: JSON is nested deeper than %d", p->lex.label, (int)max_depth);
+    }
+    p->depth++;
+    p->lex.at++;
+    return 0;
+}
+
+/* Behind an element: 1 if another one follows, 0 if the container ends here, or an error. */
+static int has_next(parser *p, char closing)
+{
+    const char c = lfm2__json_lex_peek(&p->lex);
+    if (c != ',' && c != closing) return lfm2__json_lex_fail(&p->lex);
+    p->lex.at++;
+    if (c == closing) p->depth--;
+    return c == ',';
+}
+
+static int parse_array(parser *p, json_t **out)
+{
+    int rc = enter(p);
+    if (rc < 0) return rc;
+    json_t *array = json_array();
+    if (array == NULL) return lfm2__json_lex_nomem(&p->lex);
+    rc = lfm2__json_lex_peek(&p->lex) == ']' ? has_next(p, ']') : 1;
+    while (rc == 1) {
+        json_t *value = NULL;
+        rc = parse_value(p, &value);
+        /* json_..._new() takes the value in any case. */
+        if (rc == 0 && json_array_append_new(array, value) != 0) rc = lfm2__json_lex_nomem(&p->lex);
+        if (rc == 0) rc = has_next(p, ']');
+    }
+    if (rc < 0) {
+        json_decref(array);
+        return rc;
+    }
+    *out = array;
+    return 0;
+}
+
+/* "key": value */
+static int parse_member(parser *p, json_t *object)
+{
+    const char *data;
+    size_t n;
+    if (lfm2__json_lex_peek(&p->lex) != '"') return lfm2__json_lex_fail(&p->lex);
+    const size_t key_at = p->lex.at;
+    int rc = count_value(p);
+    if (rc == 0) rc = lfm2__json_lex_string(&p->lex, &data, &n);
+    if (rc < 0) return rc;
+    char *key = lfm2__strndup(p->lex.rt, data, n);
+    if (key == NULL) return lfm2__json_lex_nomem(&p->lex);
+    json_t *value = NULL;
+    if (json_object_get(object, key) != NULL) {
+        rc = lfm2__json_lex_fail_at(&p->lex, key_at, "duplicate key");
+    } else if (lfm2__json_lex_peek(&p->lex) != ':') {
+        rc = lfm2__json_lex_fail(&p->lex);
+    } else {
+        p->lex.at++;
+        rc = parse_value(p, &value);
+    }
+    if (rc == 0 && json_object_set_new_nocheck(object, key, value) != 0) rc = lfm2__json_lex_nomem(&p->lex);
+    lfm2__free(p->lex.rt, key);
+    return rc;
+}
+
+static int parse_object(parser *p, json_t **out)
+{
+    int rc = enter(p);
+    if (rc < 0) return rc;
+    json_t *object = json_object();
+    if (object == NULL) return lfm2__json_lex_nomem(&p->lex);
+    rc = lfm2__json_lex_peek(&p->lex) == '}' ? has_next(p, '}') : 1;
+    while (rc == 1) {
+        rc = parse_member(p, object);
+        if (rc == 0) rc = has_next(p, '}');
+    }
+    if (rc < 0) {
+        json_decref(object);
+        return rc;
+    }
+    *out = object;
+    return 0;
+}
+
+static int parse_value(parser *p, json_t **out)
+{
+    const char *data;
+    size_t n;
+    const char c = lfm2__json_lex_peek(&p->lex);
+    int rc = count_value(p);
+    if (rc < 0) return rc;
+    switch (c) {
+    case '{': return parse_object(p, out);
+    case '[': return parse_array(p, out);
+    case 't': return parse_word(p, "true", json_true(), out);
+    case 'f': return parse_word(p, "false", json_false(), out);
+    case 'n': return parse_word(p, "null", json_null(), out);
+    case '"':
+        rc = lfm2__json_lex_string(&p->lex, &data, &n);
+        if (rc < 0) return rc;
+        *out = json_stringn_nocheck(data, n);
+        return *out != NULL ? 0 : lfm2__json_lex_nomem(&p->lex);
+    default: return c == '-' || (c >= '0' && c <= '9') ? parse_number(p, out) : lfm2__json_lex_fail(&p->lex);
     }
 }
 
 int lfm2__json_parse(lfm2_runtime *rt, const char *label, const char *text, size_t n, const lfm2__json_limits *limits,
                      lfm2__json_doc **out)
 {
-    const int rc = check_limits(rt, label, text, n, limits);
-    if (rc < 0) return rc;
-    lfm2__json_doc *doc = lfm2__alloc(rt, sizeof *doc);
-    if (doc == NULL) return lfm2__fail(rt, LFM2_ERR_NOMEM, "%s: out of memory", label);
-    doc->rt = rt;
-    json_error_t error;
-    errno = 0;
-    doc->root = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (doc->root == NULL) {
-        const int no_memory = errno == ENOMEM; /* jansson itself reports a failed allocation as a syntax error */
-        lfm2__free(rt, doc);
-        if (no_memory) return lfm2__fail(rt, LFM2_ERR_NOMEM, "%s: out of memory", label);
-        return lfm2__fail(rt, LFM2_ERR_FORMAT, "%s:%d:%d: JSON: %s", label, error.line, error.column,
-                          describe(json_error_code(&error)));
+    if (n > limits->max_bytes) {
+        return lfm2__fail(rt, LFM2_ERR_LIMIT, "%s: %zu bytes of JSON are over the limit of %zu", label, n, limits->max_bytes);
     }
+    parser p = {.lex = {.rt = rt, .label = label, .text = text, .n = n}, .limits = limits};
+    lfm2__str_init(&p.lex.scratch, rt);
+    json_t *root = NULL;
+    lfm2__json_doc *doc = lfm2__alloc(rt, sizeof *doc);
+    int rc = doc == NULL ? lfm2__json_lex_nomem(&p.lex) : parse_value(&p, &root);
+    if (rc == 0) {
+        (void)lfm2__json_lex_peek(&p.lex); /* white space may follow */
+        if (p.lex.at < n) rc = lfm2__json_lex_fail_at(&p.lex, p.lex.at, "something follows its end");
+    }
+    lfm2__str_fini(&p.lex.scratch);
+    if (rc < 0) {
+        json_decref(root);
+        lfm2__free(rt, doc);
+        return rc;
+    }
+    doc->rt = rt;
+    doc->root = root;
     *out = doc;
     return 0;
 }
@@ -263,143 +349,4 @@ int lfm2__json_field_bool(lfm2_runtime *rt, const char *label, const lfm2__json 
     }
     *out = lfm2__json_bool(v);
     return 0;
-}
-
-/* --- writing --- */
-
-static void put_string(lfm2__str *s, const char *text, size_t n)
-{
-    lfm2__str_put(s, "\"", 1);
-    size_t from = 0;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char c = (unsigned char)text[i];
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
-        lfm2__str_put(s, text + from, i - from);
-        from = i + 1;
-        switch (c) {
-        case '"': lfm2__str_puts(s, "\\\""); break;
-        case '\\': lfm2__str_puts(s, "\\\\"); break;
-        case '\n': lfm2__str_puts(s, "\\n"); break;
-        case '\r': lfm2__str_puts(s, "\\r"); break;
-        case '\t': lfm2__str_puts(s, "\\t"); break;
-        case '\f': lfm2__str_puts(s, "\\f"); break;
-        case '\b': lfm2__str_puts(s, "\\b"); break;
-        default: lfm2__str_printf(s, "\\u%04x", (unsigned)c);
-        }
-    }
-    lfm2__str_put(s, text + from, n - from);
-    lfm2__str_put(s, "\"", 1);
-}
-
-/* Does the number in text read back as x, as it is or with its last digit one up? (Above a power of two the next double is twice as
- * far away as below: there the nearest decimal may be out of reach and the one above it not.) Leaves the right one in text. */
-static int reads_back(char *text, double x)
-{
-    if (strtod(text, NULL) == x) return 1;
-    char *last = strchr(text, 'e') - 1;
-    if (*last == '9') return 0; /* then the one above has fewer digits and has been tried */
-    ++*last;
-    if (strtod(text, NULL) == x) return 1;
-    --*last;
-    return 0;
-}
-
-/* The shortest digits that read back as x: digits[0] . digits[1..] * 10^*exponent. Works under any LC_NUMERIC, because the decimal
- * point is skipped whatever it is. Returns the number of digits. */
-static int shortest_digits(double x, char digits[20], int *exponent)
-{
-    char text[40];
-    for (int n = 1; n <= 17; n++) {
-        (void)snprintf(text, sizeof text, "%.*e", n - 1, x);
-        if (n == 17 || reads_back(text, x)) break;
-    }
-    int n_digits = 0;
-    const char *c = text;
-    for (; *c != 'e'; c++) {
-        if (*c >= '0' && *c <= '9') digits[n_digits++] = *c;
-    }
-    *exponent = (int)strtol(c + 1, NULL, 10);
-    return n_digits;
-}
-
-/* As Python's repr(): plain notation for exponents -4..15, and always a point or an exponent. */
-static void put_real(lfm2__str *s, double x)
-{
-    char digits[20];
-    int exponent;
-    if (signbit(x)) lfm2__str_put(s, "-", 1);
-    const int n = shortest_digits(fabs(x), digits, &exponent);
-    if (exponent < -4 || exponent > 15) {
-        lfm2__str_put(s, digits, 1);
-        if (n > 1) lfm2__str_put(s, ".", 1);
-        lfm2__str_put(s, digits + 1, (size_t)n - 1);
-        lfm2__str_printf(s, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
-    } else if (exponent < 0) {
-        lfm2__str_put(s, "0.000", (size_t)(1 - exponent)); /* the zero, the point, -exponent-1 zeros */
-        lfm2__str_put(s, digits, (size_t)n);
-    } else {
-        for (int i = 0; i <= exponent; i++) lfm2__str_put(s, i < n ? &digits[i] : "0", 1);
-        lfm2__str_put(s, ".", 1);
-        if (n > exponent + 1) {
-            lfm2__str_put(s, digits + exponent + 1, (size_t)(n - exponent - 1));
-        } else {
-            lfm2__str_put(s, "0", 1);
-        }
-    }
-}
-
-static void put_value(lfm2__str *s, const lfm2__json *v);
-
-static void put_array(lfm2__str *s, const lfm2__json *v)
-{
-    lfm2__str_put(s, "[", 1);
-    const size_t n = lfm2__json_size(v);
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0) lfm2__str_put(s, ", ", 2);
-        put_value(s, lfm2__json_at(v, i));
-    }
-    lfm2__str_put(s, "]", 1);
-}
-
-static void put_object(lfm2__str *s, const lfm2__json *v)
-{
-    lfm2__str_put(s, "{", 1);
-    const char *key;
-    size_t key_n;
-    const lfm2__json *val;
-    int first = 1;
-    for (void *it = NULL; lfm2__json_next(v, &it, &key, &key_n, &val); first = 0) {
-        if (!first) lfm2__str_put(s, ", ", 2);
-        put_string(s, key, key_n);
-        lfm2__str_put(s, ": ", 2);
-        put_value(s, val);
-    }
-    lfm2__str_put(s, "}", 1);
-}
-
-/* Recursion is bounded by MAX_DEPTH: every value comes from a parsed document. */
-static void put_value(lfm2__str *s, const lfm2__json *v)
-{
-    size_t n = 0;
-    const char *text;
-    switch (lfm2__json_typeof(v)) {
-    case LFM2__JSON_NULL: lfm2__str_puts(s, "null"); break;
-    case LFM2__JSON_BOOL: lfm2__str_puts(s, lfm2__json_bool(v) ? "true" : "false"); break;
-    case LFM2__JSON_INT: lfm2__str_printf(s, "%lld", (long long)lfm2__json_int(v)); break;
-    case LFM2__JSON_REAL: put_real(s, lfm2__json_number(v)); break;
-    case LFM2__JSON_STRING:
-        text = lfm2__json_str(v, &n);
-        put_string(s, text, n);
-        break;
-    case LFM2__JSON_ARRAY: put_array(s, v); break;
-    case LFM2__JSON_OBJECT: put_object(s, v); break;
-    }
-}
-
-int lfm2__json_dumps(lfm2_runtime *rt, const lfm2__json *v, char **out, size_t *out_n)
-{
-    lfm2__str s;
-    lfm2__str_init(&s, rt);
-    put_value(&s, v);
-    return lfm2__str_take(&s, out, out_n);
 }

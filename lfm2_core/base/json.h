@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSON documents, read-only, with limits checked before the parser sees a byte. jansson is behind json.c only. */
+ * JSON documents, read-only, parsed within limits. jansson is behind json.c only. */
 #ifndef LFM2__JSON_H
 #define LFM2__JSON_H
 
@@ -16,6 +16,7 @@ typedef struct lfm2__json_limits {
     size_t max_bytes;
     int32_t max_depth;  /* nesting of arrays and objects, <= 1000 */
     size_t max_values;  /* values and keys in the whole document */
+    int ints_as_reals;  /* 1: integers become REAL, so that ones beyond int64 are no error: for files whose integers nobody reads */
 } lfm2__json_limits;
 
 typedef enum lfm2__json_type {
