@@ -33,11 +33,12 @@ static void prepare_rows(void *ctx, int32_t task, int32_t worker)
     const lfm2__layer *layer = &m->layers[job->layer];
     const lfm2__batch *b = job->b;
     const size_t gd = (size_t)m->cfg.n_kv_heads * (size_t)m->cfg.head_dim, hd = (size_t)m->cfg.n_heads * (size_t)m->cfg.head_dim;
+    const size_t half = (size_t)m->cfg.head_dim / 2;
     int32_t end = (task + 1) * ROWS_PER_TASK;
     if (end > b->n_tok) end = b->n_tok;
     (void)worker;
     for (int32_t t = task * ROWS_PER_TASK; t < end; t++) {
-        const float *cos = b->cos + (size_t)t * (size_t)(m->cfg.head_dim / 2), *sin = b->sin + (size_t)t * (size_t)(m->cfg.head_dim / 2);
+        const float *cos = b->cos + (size_t)t * half, *sin = b->sin + (size_t)t * half;
         float *k = job->k + (size_t)t * gd;
         norm_and_turn(m, job->q + (size_t)t * hd, m->cfg.n_heads, layer->q_norm.data, cos, sin);
         norm_and_turn(m, k, m->cfg.n_kv_heads, layer->k_norm.data, cos, sin);

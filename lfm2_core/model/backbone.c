@@ -20,7 +20,8 @@ int lfm2__backbone_matmul(const lfm2_session *s, float *y, const float *x, int32
     for (int32_t t = 0; t < n_tok; t += piece) {
         if (lfm2__aborted(m->rt)) return LFM2_ERR_ABORTED;
         int32_t n = n_tok - t < piece ? n_tok - t : piece;
-        lfm2__matmul(&m->k, lfm2__runtime_pool(m->rt), y + (size_t)t * (size_t)w->n_rows, x + (size_t)t * (size_t)w->n_cols, n, w->data,
+        lfm2__matmul(&m->k, lfm2__runtime_pool(m->rt), y + (size_t)t * (size_t)w->n_rows, x + (size_t)t * (size_t)w->n_cols, n,
+                     w->data,
                      w->dtype, w->row_bytes, (int32_t)w->n_rows, (int32_t)w->n_cols);
     }
     return 0;

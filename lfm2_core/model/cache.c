@@ -87,7 +87,8 @@ int lfm2_session_truncate(lfm2_session *s, int32_t seq, int32_t n_tok)
     int32_t needed = n_tok - (s->m->cfg.n_taps - 1);
     if (needed < 0) needed = 0;
     if (q->n_tok - n_tok > s->p.cap_rewind || needed < q->hist_from)
-        return lfm2__fail(s->m->rt, LFM2_ERR_STATE, "sequence %d cannot be shortened from %d to %d tokens: cap_rewind is %d", (int)seq,
+        return lfm2__fail(s->m->rt, LFM2_ERR_STATE, "sequence %d cannot be shortened from %d to %d tokens: cap_rewind is %d",
+                          (int)seq,
                           (int)q->n_tok, (int)n_tok, (int)s->p.cap_rewind);
     q->n_tok = n_tok;
     return 0;

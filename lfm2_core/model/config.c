@@ -22,7 +22,7 @@ const lfm2__config_field lfm2__config_fields[] = {
     INT("conv_L_cache", NULL, "shortconv.l_cache", 0, 1, LFM2__MAX_TAPS, 3, n_taps),
     INT("intermediate_size", "block_ff_dim", "feed_forward_length", 0, 1, 1 << 20, REQUIRED, d_ff),
     FLOAT("norm_eps", "block_norm_eps", "attention.layer_norm_rms_epsilon", 0, 1e-12, 0.1, 1e-5, norm_eps),
-    FLOAT("rope_theta", "theta", "rope.freq_base", 0, 1, 1e12, 1e6, rope_theta),
+    FLOAT("rope_theta", "theta", "rope.freq_base", 0, 1, 1e9, 1e6, rope_theta),
     INT("num_experts", NULL, "expert_count", 1, 1, LFM2__MAX_EXPERTS, REQUIRED, n_experts),
     INT("num_experts_per_tok", NULL, "expert_used_count", 1, 1, LFM2__MAX_EXPERTS, REQUIRED, n_experts_used),
     INT("moe_intermediate_size", NULL, "expert_feed_forward_length", 1, 1, 1 << 20, REQUIRED, d_ff_expert),
@@ -70,7 +70,8 @@ static int64_t width_of_tensors(const lfm2_weights *w, int64_t d)
         }
         if (!found) continue;
         int64_t width = t[0]->dims[0];
-        int agree = t[0]->dims[1] == d && t[1]->dims[0] == width && t[1]->dims[1] == d && t[2]->dims[0] == d && t[2]->dims[1] == width;
+        int agree = t[0]->dims[1] == d && t[1]->dims[0] == width && t[1]->dims[1] == d;
+        agree = agree && t[2]->dims[0] == d && t[2]->dims[1] == width;
         return agree && width >= 1 && width <= 1 << 20 ? width : 0;
     }
     return 0;

@@ -51,7 +51,8 @@ static int refuse_variants(const source *src)
     int causal = 1;
     int rc = lfm2__weights_kv_bool(src->w, key_of(src, "attention.causal").s, &causal);
     if (rc < 0) return rc;
-    if (!causal) return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s.attention.causal: false is not supported", src->path, src->arch);
+    if (!causal)
+        return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s.attention.causal: false is not supported", src->path, src->arch);
     static const char *const keys[] = { "attention.sliding_window", "embedding_length_out", "pooling_type" };
     for (size_t i = 0; i < LFM2__COUNT_OF(keys); i++) {
         int64_t v = 0;
@@ -108,7 +109,8 @@ static int read_kv_heads(const source *src, lfm2_config *cfg)
     for (int32_t l = 0; l < cfg->n_layers; l++) {
         int64_t n = array ? lfm2__kv_int_at(kv, (uint64_t)l) : all;
         if (n < 0 || n > cfg->n_heads || (n > 0 && cfg->n_kv_heads > 0 && n != cfg->n_kv_heads))
-            return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: %s: entry %d is out of range or unlike the others", src->path, key.s, (int)l);
+            return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: %s: entry %d is out of range or unlike the others", src->path, key.s,
+                              (int)l);
         cfg->layer_kind[l] = n > 0 ? LFM2_LAYER_ATTN : LFM2_LAYER_CONV;
         if (n > 0) cfg->n_kv_heads = (int32_t)n;
     }
@@ -123,7 +125,8 @@ static int read_head_dim(const source *src, lfm2_config *cfg)
     if (rc < 0) return rc;
     if (d_head == 0) {
         if (cfg->d_model % cfg->n_heads != 0)
-            return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: %s.embedding_length: %d is no multiple of %d attention heads", src->path,
+            return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: %s.embedding_length: %d is no multiple of %d attention heads",
+                              src->path,
                               src->arch, (int)cfg->d_model, (int)cfg->n_heads);
         d_head = cfg->d_model / cfg->n_heads;
     }
@@ -160,7 +163,8 @@ static int read_moe(const source *src, lfm2_config *cfg)
     int rc = lfm2__weights_kv_int(src->w, key_of(src, "expert_gating_func").s, 0, 255, &gating);
     if (rc < 0) return rc;
     if (gating != 2)
-        return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s.expert_gating_func: only 2 (sigmoid) is supported", src->path, src->arch);
+        return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s.expert_gating_func: only 2 (sigmoid) is supported", src->path,
+                          src->arch);
     double scale = 0;
     rc = lfm2__weights_kv_number(src->w, key_of(src, "expert_weights_scale").s, 0, 1000, &scale);
     cfg->routed_scale = scale > 0 ? (float)scale : 1.0f;

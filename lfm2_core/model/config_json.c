@@ -116,7 +116,8 @@ static int read_rope(const source *src, const char *key, double *theta)
     const lfm2__json *rope = lfm2__json_get(src->obj, key);
     if (lfm2__json_typeof(rope) == LFM2__JSON_NULL) return 0;
     if (lfm2__json_typeof(rope) != LFM2__JSON_OBJECT)
-        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: %s: an object is expected, not %s", src->label, key, lfm2__json_type_name(rope));
+        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: %s: an object is expected, not %s", src->label, key,
+                          lfm2__json_type_name(rope));
     void *it = NULL;
     const char *name;
     size_t name_n;
@@ -127,8 +128,9 @@ static int read_rope(const source *src, const char *key, double *theta)
     }
     double partial = 1;
     int rc = lfm2__json_field_number(src->rt, src->label, rope, "partial_rotary_factor", 0, 1, &partial);
-    if (rc == 0 && partial < 1) rc = lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: partial_rotary_factor: not supported", src->label);
-    return rc < 0 ? rc : lfm2__json_field_number(src->rt, src->label, rope, "rope_theta", 1, 1e12, theta);
+    if (rc == 0 && partial < 1)
+        rc = lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: partial_rotary_factor: not supported", src->label);
+    return rc < 0 ? rc : lfm2__json_field_number(src->rt, src->label, rope, "rope_theta", 1, 1e9, theta);
 }
 
 /* The width rule of dense models, see MODEL.md. */
@@ -149,7 +151,8 @@ static int adjust_width(const source *src, lfm2_config *cfg)
         width = (width + multiple - 1) / multiple * multiple;
     }
     if (width < 1 || width > 1 << 20)
-        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: intermediate_size: its width rule gives %lld", src->label, (long long)width);
+        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: intermediate_size: its width rule gives %lld", src->label,
+                          (long long)width);
     cfg->d_ff = (int32_t)width;
     return 0;
 }
@@ -177,7 +180,8 @@ static int read_layer_kinds(const source *src, lfm2_config *cfg)
     const lfm2__json *idxs = lfm2__json_get(src->obj, "full_attn_idxs");
     int all = lfm2__json_typeof(idxs) == LFM2__JSON_NULL;
     if (!all && lfm2__json_typeof(idxs) != LFM2__JSON_ARRAY)
-        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: full_attn_idxs: a list is expected, not %s", src->label, lfm2__json_type_name(idxs));
+        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: full_attn_idxs: a list is expected, not %s", src->label,
+                          lfm2__json_type_name(idxs));
     for (int32_t l = 0; l < cfg->n_layers; l++) cfg->layer_kind[l] = all ? LFM2_LAYER_ATTN : LFM2_LAYER_CONV;
     for (size_t i = 0; i < lfm2__json_size(idxs); i++) {
         const lfm2__json *v = lfm2__json_at(idxs, i);
@@ -207,7 +211,8 @@ static int read_head_dim(const source *src, lfm2_config *cfg)
         rc = lfm2__json_field_int(src->rt, src->label, src->obj, conv_dims[i], 1, 65536, &v);
         if (rc < 0) return rc;
         if (v != cfg->d_model)
-            return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: only the model's width is supported", src->label, conv_dims[i]);
+            return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: only the model's width is supported", src->label,
+                              conv_dims[i]);
     }
     return 0;
 }

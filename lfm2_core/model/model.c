@@ -6,7 +6,8 @@
 #include "base/mathsafe.h"
 #include "model/model_impl.h"
 
-static const char *const ST_PREFIXES[] = { "model.language_model.", "language_model.model.", "language_model.", "model.", "lfm.", "", NULL };
+static const char *const ST_PREFIXES[] = { "model.language_model.", "language_model.model.", "language_model.", "model.", "lfm.",
+                                           "", NULL };
 
 /* Parts of image and audio checkpoints that are not the backbone's. */
 static const char *const IMAGE_PARTS[] = { "model.vision_tower.", "vision_tower.", "model.multi_modal_projector.",
@@ -31,7 +32,8 @@ int lfm2__model_new(lfm2_runtime *rt, const lfm2_config *cfg, const lfm2__config
     for (int32_t l = 0; l < cfg->n_layers; l++) {
         int attn = cfg->layer_kind[l] == LFM2_LAYER_ATTN;
         m->layers[l].kind_index = attn ? m->n_attn++ : m->n_conv++;
-        if (l >= cfg->n_dense_layers) m->layers[l].experts = m->experts + (size_t)(l - cfg->n_dense_layers) * (size_t)cfg->n_experts;
+        if (l >= cfg->n_dense_layers)
+            m->layers[l].experts = m->experts + (size_t)(l - cfg->n_dense_layers) * (size_t)cfg->n_experts;
     }
     *out = m;
     return 0;
@@ -94,7 +96,8 @@ static void copy_vector(const lfm2_model *m, lfm2__vec *v, float **at)
 {
     if (!v->src.data) return;
     for (int64_t r = 0; r < v->src.n_rows; r++)
-        m->k.dequant[v->src.dtype](*at + r * v->src.n_cols, (const char *)v->src.data + (size_t)r * v->src.row_bytes, (int32_t)v->src.n_cols);
+        m->k.dequant[v->src.dtype](*at + r * v->src.n_cols, (const char *)v->src.data + (size_t)r * v->src.row_bytes,
+                                   (int32_t)v->src.n_cols);
     v->data = *at;
     *at += v->src.n_rows * v->src.n_cols;
 }
@@ -152,15 +155,13 @@ static int add_to_binder(void *ctx, const lfm2__bind_row *row, int32_t layer, in
     return lfm2__binder_add(ctx, row, layer, expert);
 }
 
-/* How the experts of these weights are named, by the first layer that has any. */
+/* How the experts of these weights are named: by any tensor of the fused kind. */
 static lfm2__expert_layout expert_layout(const lfm2_model *m)
 {
     if (lfm2_weights_container(m->w) == LFM2_CONTAINER_GGUF) return LFM2__EXPERTS_STACKED;
-    static const char fused[] = "feed_forward.experts.gate_up_proj";
     for (size_t i = 0; i < lfm2_weights_n_tensors(m->w); i++) {
         const char *name = lfm2_weights_tensor(m->w, i)->name;
-        size_t n = strlen(name);
-        if (n >= sizeof(fused) - 1 && strcmp(name + n - (sizeof(fused) - 1), fused) == 0) return LFM2__EXPERTS_FUSED;
+        if (strstr(name, ".experts.gate_up_proj") || strstr(name, ".experts.down_proj")) return LFM2__EXPERTS_FUSED;
     }
     return LFM2__EXPERTS_SINGLE;
 }

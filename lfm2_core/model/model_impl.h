@@ -159,8 +159,8 @@ size_t lfm2__backbone_scratch_bytes(const lfm2_model *m, int32_t n_tok, int32_t 
 /* y [n_tok, rows] = x [n_tok, cols] W^T, cut into pieces between which the abort flag is polled. Returns 0 or LFM2_ERR_ABORTED. */
 int lfm2__backbone_matmul(const lfm2_session *s, float *y, const float *x, int32_t n_tok, const lfm2__mat *w) LFM2__NODISCARD;
 
-/* Operators: out [T, d] = op(h [T, d]), out may be h; scratch from s->scratch, of the size that the function beside them says (SIZE_MAX on
- * overflow). Return 0 or LFM2_ERR_ABORTED. */
+/* Operators: out [T, d] = op(h [T, d]), out may be h; scratch from s->scratch, of the size that the function beside them says
+ * (SIZE_MAX on overflow). Return 0 or LFM2_ERR_ABORTED. */
 int lfm2__shortconv(lfm2_session *s, int32_t layer, const lfm2__batch *b, const float *h, float *out) LFM2__NODISCARD;
 int lfm2__attention(lfm2_session *s, int32_t layer, const lfm2__batch *b, const float *h, float *out) LFM2__NODISCARD;
 int lfm2__ffn(lfm2_session *s, int32_t layer, int32_t n_tok, const float *h, float *out) LFM2__NODISCARD;

@@ -92,8 +92,8 @@ int lfm2__moe(lfm2_session *s, int32_t layer, int32_t n_tok, const float *h, flo
 {
     const lfm2_model *m = s->m;
     const lfm2__layer *w = &m->layers[layer];
-    const size_t n = (size_t)n_tok, d = (size_t)m->cfg.d_model, fe = (size_t)m->cfg.d_ff_expert, n_experts = (size_t)m->cfg.n_experts;
-    const size_t n_used = (size_t)m->cfg.n_experts_used;
+    const size_t n = (size_t)n_tok, d = (size_t)m->cfg.d_model, fe = (size_t)m->cfg.d_ff_expert;
+    const size_t n_experts = (size_t)m->cfg.n_experts, n_used = (size_t)m->cfg.n_experts_used;
     size_t mark = lfm2__arena_mark(&s->scratch);
     moe_scratch x = { .sum = lfm2__arena_alloc(&s->scratch, n, d * sizeof(float)) };
     x.gathered = lfm2__arena_alloc(&s->scratch, n, d * sizeof(float));
@@ -107,7 +107,8 @@ int lfm2__moe(lfm2_session *s, int32_t layer, int32_t n_tok, const float *h, flo
     x.weights = lfm2__arena_alloc(&s->scratch, n, sizeof(float));
     int rc = lfm2__backbone_matmul(s, x.logits, h, n_tok, &w->router);
     for (size_t t = 0; rc == 0 && t < n; t++)
-        route(m, w->expert_bias.data, x.logits + t * n_experts, x.logits + n * n_experts, x.r.expert + t * n_used, x.r.weight + t * n_used);
+        route(m, w->expert_bias.data, x.logits + t * n_experts, x.logits + n * n_experts, x.r.expert + t * n_used,
+              x.r.weight + t * n_used);
     if (rc == 0) rc = run_experts(s, layer, n_tok, h, &x);
     if (rc == 0) memcpy(out, x.sum, n * d * sizeof(float));
     lfm2__arena_release(&s->scratch, mark);
@@ -119,6 +120,7 @@ size_t lfm2__moe_scratch_bytes(const lfm2_model *m, int32_t n_tok)
     const size_t n = (size_t)n_tok, d = (size_t)m->cfg.d_model, fe = (size_t)m->cfg.d_ff_expert;
     const size_t widths[] = { d, d, d, fe, fe, (size_t)m->cfg.n_experts_used, (size_t)m->cfg.n_experts_used, 1, 1 };
     size_t bytes = lfm2__arena_bytes(n + 1, (size_t)m->cfg.n_experts * sizeof(float));
-    for (size_t i = 0; i < LFM2__COUNT_OF(widths); i++) bytes = lfm2__bytes_add(bytes, lfm2__arena_bytes(n, widths[i] * sizeof(float)));
+    for (size_t i = 0; i < LFM2__COUNT_OF(widths); i++)
+        bytes = lfm2__bytes_add(bytes, lfm2__arena_bytes(n, widths[i] * sizeof(float)));
     return bytes;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Models of a given shape with seeded random weights, written in the block format itself: nothing is quantised, so that a shape of
- * many gigabytes is ready in seconds. Values of a matrix have mean 0 and a spread of 1 / sqrt(columns), which keeps activations sane. */
+ * many gigabytes is ready in seconds. Values of a matrix have mean 0 and a spread of 1 / sqrt(columns), which keeps activations
+ * sane. */
 #include <math.h>
 #include <string.h>
 
@@ -78,23 +79,23 @@ static void filler_init(filler *f, lfm2_dtype t, double spread)
     }
 }
 
-/* Put the scales over the random bytes of a block. */
+/* Put the scales over the random bytes of a block. Half of the blocks get negative ones: the quanta of most types have not quite
+ * the mean 0, and a bias that all elements share would add up from layer to layer. */
 static void set_scales(const filler *f, lfm2_dtype t, unsigned char *block)
 {
-    static const unsigned char scales[12] = { 5, 5, 5, 5, 5, 5, 5, 5, 0x55, 0x55, 0x55, 0x55 };
-    switch (t) {
-    case LFM2_DTYPE_Q4_K:
-    case LFM2_DTYPE_Q5_K:
-        memcpy(block + 4, scales, sizeof(scales));
-        memcpy(block, f->head, 4);
-        break;
-    case LFM2_DTYPE_Q4_1:
-    case LFM2_DTYPE_Q5_1: memcpy(block, f->head, 4); break;
-    case LFM2_DTYPE_Q6_K:
+    static const unsigned char sub_scales[12] = { 5, 5, 5, 5, 5, 5, 5, 5, 0x55, 0x55, 0x55, 0x55 };
+    int k_quant = t == LFM2_DTYPE_Q4_K || t == LFM2_DTYPE_Q5_K;
+    int n_words = k_quant || t == LFM2_DTYPE_Q4_1 || t == LFM2_DTYPE_Q5_1 ? 2 : 1;
+    unsigned char *words = block;
+    if (k_quant) memcpy(block + 4, sub_scales, sizeof(sub_scales));
+    if (t == LFM2_DTYPE_Q6_K) {
         memset(block + 192, 16, 16);
-        memcpy(block + 208, f->head, 2);
-        break;
-    default: memcpy(block, f->head, 2); break;
+        words = block + 208;
+    }
+    unsigned sign = words[1] & 0x80u;
+    for (int i = 0; i < n_words; i++) {
+        words[2 * i] = (unsigned char)(f->head[i] & 0xffu);
+        words[2 * i + 1] = (unsigned char)((unsigned)(f->head[i] >> 8) ^ sign);
     }
 }
 

@@ -42,7 +42,8 @@ static size_t scratch_bytes(const lfm2_model *m, const lfm2_session_params *p, i
     const size_t n = (size_t)p->cap_batch, d = (size_t)m->cfg.d_model, half = (size_t)(m->cfg.head_dim / 2);
     const size_t widths[] = { d, d, 1, 1, 1, 1, half, half };
     size_t bytes = lfm2__backbone_scratch_bytes(m, p->cap_batch, n_threads, p->cap_tok);
-    for (size_t i = 0; i < LFM2__COUNT_OF(widths); i++) bytes = lfm2__bytes_add(bytes, lfm2__arena_bytes(n, widths[i] * sizeof(float)));
+    for (size_t i = 0; i < LFM2__COUNT_OF(widths); i++)
+        bytes = lfm2__bytes_add(bytes, lfm2__arena_bytes(n, widths[i] * sizeof(float)));
     return bytes;
 }
 
@@ -118,7 +119,8 @@ void lfm2_session_probe(lfm2_session *s, lfm2_probe_fn *fn, void *ctx)
 static int check_span(const lfm2_session *s, const lfm2_span *span, int32_t i)
 {
     lfm2_runtime *rt = s->m->rt;
-    if (span->seq < 0 || span->seq >= s->p.n_seqs) return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: no sequence %d", (int)i, (int)span->seq);
+    if (span->seq < 0 || span->seq >= s->p.n_seqs)
+        return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: no sequence %d", (int)i, (int)span->seq);
     if (span->n_tok < 1) return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: n_tok is %d", (int)i, (int)span->n_tok);
     if ((span->ids != NULL) == (span->embed != NULL))
         return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: one of ids and embed is needed", (int)i);
@@ -128,7 +130,8 @@ static int check_span(const lfm2_session *s, const lfm2_span *span, int32_t i)
         return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: sequence %d has a span already", (int)i, (int)span->seq);
     for (int32_t j = 0; span->ids && j < span->n_tok; j++) {
         if (span->ids[j] < 0 || span->ids[j] >= s->m->cfg.n_vocab)
-            return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: id %d of %d is outside the vocabulary of %d", (int)i, (int)j, (int)span->n_tok,
+            return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: id %d of %d is outside the vocabulary of %d", (int)i, (int)j,
+                              (int)span->n_tok,
                               (int)s->m->cfg.n_vocab);
     }
     return 0;
@@ -149,7 +152,8 @@ static int check_call(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, 
     for (int32_t i = 0; i < n_spans; i++) {
         int32_t held = s->seqs[spans[i].seq].n_tok;
         if (spans[i].n_tok > s->p.cap_tok - held)
-            return lfm2__fail(rt, LFM2_ERR_RANGE, "sequence %d: %d tokens and %d more do not fit its %d", (int)spans[i].seq, (int)held,
+            return lfm2__fail(rt, LFM2_ERR_RANGE, "sequence %d: %d tokens and %d more do not fit its %d", (int)spans[i].seq,
+                              (int)held,
                               (int)spans[i].n_tok, (int)s->p.cap_tok);
     }
     if (n_rows > 0 && !logits) return lfm2__fail(rt, LFM2_ERR_ARG, "logits are asked for but there is no place for them");
@@ -174,7 +178,8 @@ static void add_rows(const lfm2_session *s, pass *a, const lfm2_span *span, int3
         if (span->embed)
             memcpy(x, span->embed + (size_t)(offset + i) * d, d * sizeof(float));
         else
-            m->k.dequant[m->embed.dtype](x, (const char *)m->embed.data + (size_t)span->ids[offset + i] * m->embed.row_bytes, m->cfg.d_model);
+            m->k.dequant[m->embed.dtype](x, (const char *)m->embed.data + (size_t)span->ids[offset + i] * m->embed.row_bytes,
+                                         m->cfg.d_model);
         for (int32_t j = 0; j < half; j++) {
             float angle = (float)pos * m->inv_freq[j];
             cos[j] = cosf(angle);

@@ -6,7 +6,8 @@
 #include "model/model_impl.h"
 
 static const unsigned char MAGIC[8] = "LFM2SEQ";
-enum { VERSION = 1, N_FIELDS = 13, KINDS_BYTES = LFM2_MAX_LAYERS / 8, HEADER_BYTES = 8 + 4 + N_FIELDS * 4 + KINDS_BYTES + 4 + 4 + 8 };
+enum { VERSION = 1, N_FIELDS = 13, KINDS_BYTES = LFM2_MAX_LAYERS / 8,
+       HEADER_BYTES = 8 + 4 + N_FIELDS * 4 + KINDS_BYTES + 4 + 4 + 8 };
 
 static void put_u32(unsigned char **p, uint32_t v)
 {
@@ -66,7 +67,8 @@ static void put_shape(unsigned char **p, const lfm2_config *c)
 static size_t payload_bytes(const lfm2_model *m, size_t n_tok, size_t n_hist)
 {
     size_t kv = 0, u = 0, n;
-    if (lfm2__mul_size(n_tok, 2 * (size_t)m->n_attn * (size_t)m->cfg.n_kv_heads * (size_t)m->cfg.head_dim, &kv) < 0) return SIZE_MAX;
+    const size_t row = (size_t)m->cfg.n_kv_heads * (size_t)m->cfg.head_dim;
+    if (lfm2__mul_size(n_tok, 2 * (size_t)m->n_attn * row, &kv) < 0) return SIZE_MAX;
     if (lfm2__mul_size(n_hist, (size_t)m->n_conv * (size_t)m->cfg.d_model, &u) < 0) return SIZE_MAX;
     if (lfm2__add_size(kv, u, &n) < 0 || lfm2__mul_size(n, sizeof(float), &n) < 0) return SIZE_MAX;
     return n;
@@ -103,7 +105,8 @@ int lfm2_session_save(const lfm2_session *s, int32_t seq, void *dst, size_t cap,
             put_floats(&p, lfm2__cache_v(s, l, seq), (size_t)q->n_tok * row);
             continue;
         }
-        for (int32_t pos = q->hist_from; pos < q->n_tok; pos++) put_floats(&p, lfm2__cache_u(s, l, seq, pos), (size_t)m->cfg.d_model);
+        for (int32_t pos = q->hist_from; pos < q->n_tok; pos++)
+            put_floats(&p, lfm2__cache_u(s, l, seq, pos), (size_t)m->cfg.d_model);
     }
     *n_bytes = need;
     return 0;

@@ -53,7 +53,8 @@ static const tensor_row DENSE_ROWS[] = {
     { ST "feed_forward.w2.weight", GG "ffn_down.weight", 2, { DIM_D, DIM_F }, 0, LAYER(w2) },
 };
 
-static const tensor_row ROUTER_ROW = { ST "feed_forward.gate.weight", GG "ffn_gate_inp.weight", 2, { DIM_E, DIM_D }, 0, LAYER(router) };
+static const tensor_row ROUTER_ROW = { ST "feed_forward.gate.weight", GG "ffn_gate_inp.weight", 2, { DIM_E, DIM_D }, 0,
+                                       LAYER(router) };
 static const tensor_row BIAS_ROW = { ST "feed_forward.expert_bias", GG "exp_probs_b.bias", 1, { DIM_E }, LFM2__BIND_F32,
                                      LAYER(expert_bias.src) };
 
@@ -92,16 +93,18 @@ static int visit_rows(const visit *v, const tensor_row *rows, size_t n, void *ba
     return 0;
 }
 
+#define VISIT(v, rows, base, flags, layer, expert) visit_rows(v, rows, LFM2__COUNT_OF(rows), base, flags, layer, expert)
+
 static int visit_experts(const visit *v, lfm2_model *m, lfm2__expert_layout layout, int32_t l)
 {
     lfm2__layer *layer = &m->layers[l];
     int rc = visit_rows(v, &ROUTER_ROW, 1, layer, 0, l, -1);
     if (rc == 0 && m->extra.expert_bias) rc = visit_rows(v, &BIAS_ROW, 1, layer, 0, l, -1);
-    if (rc == 0 && layout == LFM2__EXPERTS_FUSED) rc = visit_rows(v, FUSED_ROWS, LFM2__COUNT_OF(FUSED_ROWS), layer, 0, l, -1);
-    if (rc == 0 && layout == LFM2__EXPERTS_STACKED) rc = visit_rows(v, STACKED_ROWS, LFM2__COUNT_OF(STACKED_ROWS), layer, 0, l, -1);
+    if (rc == 0 && layout == LFM2__EXPERTS_FUSED) rc = VISIT(v, FUSED_ROWS, layer, 0, l, -1);
+    if (rc == 0 && layout == LFM2__EXPERTS_STACKED) rc = VISIT(v, STACKED_ROWS, layer, 0, l, -1);
     if (layout != LFM2__EXPERTS_SINGLE) return rc;
     for (int32_t e = 0; rc == 0 && e < m->cfg.n_experts; e++)
-        rc = visit_rows(v, SINGLE_ROWS, LFM2__COUNT_OF(SINGLE_ROWS), &layer->experts[e], 0, l, e);
+        rc = VISIT(v, SINGLE_ROWS, &layer->experts[e], 0, l, e);
     return rc;
 }
 
@@ -109,19 +112,20 @@ int lfm2__model_tensors(lfm2_model *m, lfm2__expert_layout layout, lfm2__tensor_
 {
     const lfm2_config *c = &m->cfg;
     const visit v = {
-        .dims = { [DIM_ONE] = 1, [DIM_D] = c->d_model, [DIM_3D] = 3 * (int64_t)c->d_model, [DIM_V] = c->n_vocab, [DIM_K] = c->n_taps,
+        .dims = { [DIM_ONE] = 1, [DIM_D] = c->d_model, [DIM_3D] = 3 * (int64_t)c->d_model, [DIM_V] = c->n_vocab,
+                  [DIM_K] = c->n_taps,
                   [DIM_HD] = (int64_t)c->n_heads * c->head_dim, [DIM_GD] = (int64_t)c->n_kv_heads * c->head_dim,
                   [DIM_HEAD] = c->head_dim, [DIM_F] = c->d_ff, [DIM_E] = c->n_experts, [DIM_FE] = c->d_ff_expert,
                   [DIM_2FE] = 2 * (int64_t)c->d_ff_expert },
         .fn = fn, .ctx = ctx };
-    int rc = visit_rows(&v, MODEL_ROWS, LFM2__COUNT_OF(MODEL_ROWS), m, 0, -1, -1);
+    int rc = VISIT(&v, MODEL_ROWS, m, 0, -1, -1);
     if (rc == 0) rc = visit_rows(&v, &HEAD_ROW, 1, m, c->tied_head ? LFM2__BIND_OPTIONAL : 0, -1, -1);
     for (int32_t l = 0; rc == 0 && l < c->n_layers; l++) {
         lfm2__layer *layer = &m->layers[l];
-        rc = visit_rows(&v, LAYER_ROWS, LFM2__COUNT_OF(LAYER_ROWS), layer, 0, l, -1);
-        if (rc == 0 && c->layer_kind[l] == LFM2_LAYER_CONV) rc = visit_rows(&v, CONV_ROWS, LFM2__COUNT_OF(CONV_ROWS), layer, 0, l, -1);
-        if (rc == 0 && c->layer_kind[l] == LFM2_LAYER_ATTN) rc = visit_rows(&v, ATTN_ROWS, LFM2__COUNT_OF(ATTN_ROWS), layer, 0, l, -1);
-        if (rc == 0 && l < c->n_dense_layers) rc = visit_rows(&v, DENSE_ROWS, LFM2__COUNT_OF(DENSE_ROWS), layer, 0, l, -1);
+        rc = VISIT(&v, LAYER_ROWS, layer, 0, l, -1);
+        if (rc == 0 && c->layer_kind[l] == LFM2_LAYER_CONV) rc = VISIT(&v, CONV_ROWS, layer, 0, l, -1);
+        if (rc == 0 && c->layer_kind[l] == LFM2_LAYER_ATTN) rc = VISIT(&v, ATTN_ROWS, layer, 0, l, -1);
+        if (rc == 0 && l < c->n_dense_layers) rc = VISIT(&v, DENSE_ROWS, layer, 0, l, -1);
         if (rc == 0 && l >= c->n_dense_layers) rc = visit_experts(&v, m, layout, l);
     }
     return rc;
