@@ -187,7 +187,7 @@ static double log_sum(const lfm2_sampler *s, const float *logits, float max)
 {
     float lanes[16] = {0};
     double sum = 0.0;
-    for (int32_t from = 0; from < s->n_vocab; from += 256) { /* 16 terms in a float lane: their rounding is no worse than the terms' */
+    for (int32_t from = 0; from < s->n_vocab; from += 256) { /* 16 terms in a float lane round no worse than one of them */
         const int32_t n = s->n_vocab - from < 256 ? s->n_vocab - from : 256;
         const float *x = logits + from;
         const uint8_t *flags = s->flags + from;

@@ -281,6 +281,27 @@ static void logprob_is_of_the_untouched_distribution(void **state)
     }
 }
 
+static void logprob_of_a_large_vocabulary(void **state)
+{
+    (void)state;
+    enum { N_LARGE = 65536 + 7 };
+    lfm2_sampler_params p = lfm2_sampler_params_default();
+    float *logits = malloc(N_LARGE * sizeof(float));
+    assert_non_null(logits);
+    some_logits(logits, N_LARGE);
+    logits[N_LARGE - 3] = 4.5f;
+    double sum = 0.0;
+    for (int32_t i = 0; i < N_LARGE; i++) sum += third_is_not(NULL, i) ? exp((double)logits[i]) : 0.0;
+    lfm2_sampler *s = make(&p, N_LARGE, third_is_not);
+    int32_t id = -1;
+    float logprob = 0.0f;
+    assert_int_equal(lfm2_sampler_next(s, logits, &id, &logprob), 0);
+    assert_int_equal(id, N_LARGE - 3);
+    assert_true(fabs((double)logprob - (4.5 - log(sum))) < 2e-6);
+    lfm2_sampler_destroy(s);
+    free(logits);
+}
+
 static void logprob_holds_at_the_ends_of_the_range(void **state)
 {
     (void)state;
@@ -562,6 +583,7 @@ int main(void)
         cmocka_unit_test(greedy_takes_the_greatest_and_the_lower_id_of_equals),
         cmocka_unit_test(penalty_divides_positive_and_multiplies_negative_once),
         cmocka_unit_test(logprob_is_of_the_untouched_distribution),
+        cmocka_unit_test(logprob_of_a_large_vocabulary),
         cmocka_unit_test(logprob_holds_at_the_ends_of_the_range),
         cmocka_unit_test(refuses_logits_that_are_no_numbers),
         cmocka_unit_test(draws_follow_the_naive_reference),
