@@ -14,6 +14,9 @@
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 20)
 
 static const lfm2__json_limits config_limits = {.max_bytes = MAX_CONFIG_BYTES, .max_depth = 32, .max_values = (size_t)4 << 20};
+/* tokenizer_config.json has a model_max_length of 10^30 where there is no limit. */
+static const lfm2__json_limits text_limits = {
+    .max_bytes = MAX_CONFIG_BYTES, .max_depth = 32, .max_values = (size_t)4 << 20, .ints_as_reals = 1};
 
 /* Path of a file in the folder, or *out = NULL if it is not there. */
 static int optional_path(const lfm2_tokenizer *tok, const char *dir, const char *name, char **out)
@@ -37,13 +40,14 @@ static int optional_path(const lfm2_tokenizer *tok, const char *dir, const char 
 }
 
 /* A JSON file that may be missing: *doc = NULL then. *path is freed by the caller. */
-static int optional_json(const lfm2_tokenizer *tok, const char *dir, const char *name, char **path, lfm2__json_doc **doc)
+static int optional_json(const lfm2_tokenizer *tok, const char *dir, const char *name, const lfm2__json_limits *limits, char **path,
+                         lfm2__json_doc **doc)
 {
     int rc = optional_path(tok, dir, name, path);
 
     *doc = NULL;
     if (rc < 0 || *path == NULL) return rc;
-    rc = lfm2__json_load(tok->rt, *path, &config_limits, doc);
+    rc = lfm2__json_load(tok->rt, *path, limits, doc);
     if (rc == 0 && lfm2__json_typeof(lfm2__json_root(*doc)) != LFM2__JSON_OBJECT) {
         lfm2__json_free(*doc);
         *doc = NULL;
@@ -139,11 +143,11 @@ static int read_model_config(lfm2_tokenizer *tok, const char *path, const lfm2__
 
 typedef int read_fn(lfm2_tokenizer *tok, const char *path, const lfm2__json *config);
 
-static int read_optional(lfm2_tokenizer *tok, const char *dir, const char *name, read_fn *read)
+static int read_optional(lfm2_tokenizer *tok, const char *dir, const char *name, const lfm2__json_limits *limits, read_fn *read)
 {
     lfm2__json_doc *doc = NULL;
     char *path = NULL;
-    int rc = optional_json(tok, dir, name, &path, &doc);
+    int rc = optional_json(tok, dir, name, limits, &path, &doc);
 
     if (rc == 0 && doc != NULL) rc = read(tok, path, lfm2__json_root(doc));
     lfm2__json_free(doc);
@@ -168,10 +172,10 @@ int lfm2__tok_read_siblings(lfm2_tokenizer *tok, const char *dir)
 {
     int rc = read_template_file(tok, dir);
 
-    if (rc == 0) rc = read_optional(tok, dir, "chat_template.json", read_template_field);
-    if (rc == 0) rc = read_optional(tok, dir, "tokenizer_config.json", read_tokenizer_config);
-    if (rc == 0) rc = read_optional(tok, dir, "special_tokens_map.json", read_tokenizer_config);
-    if (rc == 0) rc = read_optional(tok, dir, "generation_config.json", read_end_ids);
-    if (rc == 0) rc = read_optional(tok, dir, "config.json", read_model_config);
+    if (rc == 0) rc = read_optional(tok, dir, "chat_template.json", &text_limits, read_template_field);
+    if (rc == 0) rc = read_optional(tok, dir, "tokenizer_config.json", &text_limits, read_tokenizer_config);
+    if (rc == 0) rc = read_optional(tok, dir, "special_tokens_map.json", &text_limits, read_tokenizer_config);
+    if (rc == 0) rc = read_optional(tok, dir, "generation_config.json", &config_limits, read_end_ids);
+    if (rc == 0) rc = read_optional(tok, dir, "config.json", &config_limits, read_model_config);
     return rc;
 }
