@@ -64,7 +64,7 @@ int cli_scan_real(const char *text, double *out)
     char *end;
     double v;
 
-    if (!text[0] || !strchr("0123456789+-.", text[0])) return -1;
+    if (strspn(text, "0123456789+-.eE") != strlen(text)) return -1; /* strtod() reads more than that */
     v = strtod(text, &end);
     if (*end || end == text || !isfinite(v)) return -1;
     *out = v;

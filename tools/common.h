@@ -50,7 +50,7 @@ int tool_fail_status(tool *t, int status, tool_stage stage, const char *what);
 /* Notes on stderr at verbosity >= level. */
 void tool_note(const tool *t, int level, const char *fmt, ...);
 
-/* No core files, quiet SIGPIPE, SIGINT/SIGTERM/SIGHUP that end the present call within a second. */
+/* No core files, quiet SIGPIPE and SIGXFSZ, SIGINT/SIGTERM/SIGHUP that end the present call within a second. */
 void tool_setup_process(void);
 /* The runtime that signals and deadlines are to abort; NULL = none. */
 void tool_setup_abort(lfm2_runtime *rt);

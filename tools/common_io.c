@@ -59,6 +59,7 @@ void tool_setup_process(void)
     sigemptyset(&action.sa_mask);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL); /* a file too large for the limits is an error of write() */
     action.sa_handler = on_alarm;
     sigaction(SIGALRM, &action, NULL);
     action.sa_handler = on_signal; /* without SA_RESTART: a read that waits ends */

@@ -169,7 +169,8 @@ static void test_errors_name_the_nearest(void **state)
 static void test_numbers_are_refused_not_clipped(void **state)
 {
     static const char *const bad_int[] = {"0", "1001", "-1", "5x", "x", "1.5", "99999999999999999999", "0x10", "+", "-", "5,0"};
-    static const char *const bad_real[] = {"-0.1", "100.5", "nan", "inf", "-inf", "1e999", "x", "1,5", "0.5x", "."};
+    static const char *const bad_real[] = {"-0.1", "100.5", "nan", "inf", "-inf", "1e999", "x", "1,5", "0.5x", ".", "0x10", "+inf",
+                                           "e"};
     char line[128];
     size_t i;
     (void)state;

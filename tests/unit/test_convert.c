@@ -121,8 +121,8 @@ static void assert_same_tensor(const lfm2_tensor *a, const lfm2_tensor *b)
 
 static void assert_same_kv(const lfm2__kv *a, const lfm2__kv *b)
 {
-    if (!b || a->type != b->type || a->n_elems != b->n_elems || a->n_bytes != b->n_bytes || memcmp(a->data, b->data, a->n_bytes) != 0 ||
-        (a->type == LFM2__KV_ARRAY && a->elem_type != b->elem_type)) {
+    if (!b || a->type != b->type || a->n_elems != b->n_elems || a->n_bytes != b->n_bytes ||
+        memcmp(a->data, b->data, a->n_bytes) != 0 || (a->type == LFM2__KV_ARRAY && a->elem_type != b->elem_type)) {
         fail_msg("%.*s differs", (int)a->key_n, a->key);
     }
 }
@@ -190,7 +190,9 @@ static float *decode(const lfm2_tensor *t, size_t *n)
     *n = t->n_bytes / row_bytes * n_cols;
     v = malloc(*n * sizeof *v);
     assert_non_null(v);
-    for (r = 0; r < *n / n_cols; r++) k.dequant[t->dtype](v + r * n_cols, (const unsigned char *)t->data + r * row_bytes, (int32_t)n_cols);
+    for (r = 0; r < *n / n_cols; r++) {
+        k.dequant[t->dtype](v + r * n_cols, (const unsigned char *)t->data + r * row_bytes, (int32_t)n_cols);
+    }
     return v;
 }
 
@@ -235,7 +237,8 @@ static void assert_close(const lfm2_tensor *a, const lfm2_tensor *b)
 }
 
 /* Convert a GGUF source and compare what comes out with it. */
-static void check_type(lfm2_runtime *rt, const char *in, lfm2_dtype t, lfm2_dtype embed_t, lfm2_dtype embed_expected, int64_t file_type)
+static void check_type(lfm2_runtime *rt, const char *in, lfm2_dtype t, lfm2_dtype embed_t, lfm2_dtype embed_expected,
+                       int64_t file_type)
 {
     lfm2_weights *a, *b;
     lfm2_model *m = NULL;
