@@ -38,7 +38,7 @@ static int setup(void **state)
     lfm2_runtime_params p = lfm2_runtime_params_default();
     p.log = keep_line;
     p.n_threads = 1;
-    p.cpu_mask = 0;
+    p.cpu_mask = LFM2_CPU_MASK_ALL & ~(uint32_t)LFM2_CPU_BLAS; /* its sums depend on how a prompt is cut */
     if (lfm2_runtime_create(&p, &rt) < 0) return -1;
     if (lfm2_model_load(rt, CHECKPOINT, &model) < 0) fprintf(stderr, "%s\n", last_line);
     return model == NULL ? -1 : 0;
