@@ -20,6 +20,7 @@
 struct lfm2__outfile {
     lfm2_runtime *rt;
     char *path;
+    char *folder; /* of path; "." where it names none */
     char *temp; /* NULL once it has got its name */
     int fd;
     int status;
@@ -37,18 +38,6 @@ static size_t folder_bytes(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? (size_t)(slash - path) + 1 : 0;
-}
-
-/* Folder of the target for open(): "." where the path names none. */
-static int open_folder(lfm2__outfile *f)
-{
-    size_t n = folder_bytes(f->path);
-    char *folder = n > 0 ? lfm2__strndup(f->rt, f->path, n) : lfm2__strndup(f->rt, ".", 1);
-
-    if (!folder) return -1;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    lfm2__free(f->rt, folder);
-    return fd;
 }
 
 /* O_EXCL makes the name ours; the number only has to be new, not secret. */
@@ -83,8 +72,10 @@ int lfm2__outfile_create(lfm2_runtime *rt, const char *path, lfm2__outfile **out
     f->rt = rt;
     f->fd = -1;
     f->path = lfm2__strndup(rt, path, strlen(path));
+    size_t folder_n = folder_bytes(path);
+    f->folder = lfm2__strndup(rt, folder_n > 0 ? path : ".", folder_n > 0 ? folder_n : 1);
     f->buffer = lfm2__alloc(rt, BUFFER_BYTES);
-    int rc = f->path && f->buffer ? open_temp(f) : lfm2__fail(rt, LFM2_ERR_NOMEM, "%s: out of memory", path);
+    int rc = f->path && f->folder && f->buffer ? open_temp(f) : lfm2__fail(rt, LFM2_ERR_NOMEM, "%s: out of memory", path);
     if (rc < 0) {
         lfm2__outfile_destroy(f);
         return rc;
@@ -140,7 +131,7 @@ int lfm2__outfile_commit(lfm2__outfile *f)
     f->temp = NULL;
 
     /* The name is on the disk only when its folder is. Some file systems cannot sync a folder: then there is nothing to do. */
-    int folder = open_folder(f);
+    int folder = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {
         (void)fsync(folder);
         (void)close(folder);
@@ -155,6 +146,7 @@ void lfm2__outfile_destroy(lfm2__outfile *f)
     if (f->fd >= 0) (void)close(f->fd);
     if (f->temp) (void)unlink(f->temp);
     lfm2__free(rt, f->temp);
+    lfm2__free(rt, f->folder);
     lfm2__free(rt, f->path);
     lfm2__free(rt, f->buffer);
     lfm2__free(rt, f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One view of both containers: finding the file, the index by name, access. */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -135,7 +136,10 @@ static int find_gguf(lfm2_runtime *rt, const char *folder, lfm2__str *file)
     size_t folder_n = file->n;
     DIR *dir = opendir(folder);
 
-    if (!dir) return lfm2__fail(rt, LFM2_ERR_IO, "%s: cannot list the folder", folder);
+    if (!dir) {
+        int rc = errno == ENOMEM ? LFM2_ERR_NOMEM : LFM2_ERR_IO;
+        return lfm2__fail(rt, rc, "%s: cannot list the folder: %s", folder, strerror(errno));
+    }
     for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         if (!ends_with(e->d_name, ".gguf")) continue;
         if (n_found++ == 0) lfm2__str_puts(file, e->d_name);
