@@ -7,7 +7,7 @@
 
 #include "convert/convert_impl.h"
 
-#define BATCH_BYTES ((size_t)4 << 20) /* rows converted before they are written, at least one */
+#define BATCH_BYTES ((size_t)1 << 20) /* rows converted before they are written, at least one; the abort flag is polled between */
 
 typedef struct plan {
     lfm2_model *m;
