@@ -64,7 +64,8 @@ typedef struct lfm2_session_params {
     int32_t n_seqs;     /* sequences that can live at once, 1..1024 */
     int32_t cap_tok;    /* tokens each sequence can hold, 1..n_ctx_max */
     int32_t cap_batch;  /* most tokens in one forward pass, over all spans, 1..8192; longer spans are cut inside */
-    int32_t cap_rewind; /* tokens by which a sequence can be shortened exactly, 0..4096 (each costs n_conv * d_model floats a sequence) */
+    int32_t cap_rewind; /* tokens by which a sequence can be shortened exactly, 0..4096; each costs n_conv * d_model floats for
+                         * every sequence */
 } lfm2_session_params;
 
 /* 1 sequence, cap_tok = min(n_ctx_max, 4096), cap_batch = 512, cap_rewind = 16. */
@@ -73,7 +74,8 @@ LFM2_API lfm2_session_params lfm2_session_params_default(const lfm2_model *m);
 /* Bytes of caches and scratch that a session takes; 0 if a field is out of range. Cache pages are touched only as tokens arrive. */
 LFM2_API uint64_t lfm2_session_bytes(const lfm2_model *m, const lfm2_session_params *p);
 
-/* Returns 0; LFM2_ERR_ARG (a field out of range, named in the log); LFM2_ERR_NOMEM. Not thread-safe; many sessions may share a model. */
+/* Returns 0; LFM2_ERR_ARG (a field out of range, named in the log); LFM2_ERR_NOMEM. A session is not thread-safe; many sessions may
+ * share a model. */
 LFM2_API int lfm2_session_create(lfm2_model *m, const lfm2_session_params *p, lfm2_session **out);
 LFM2_API void lfm2_session_destroy(lfm2_session *s);
 
@@ -90,8 +92,8 @@ typedef struct lfm2_span {
 
 /* Append all spans in one ragged forward pass. logits: caller's f32 [n_rows, n_vocab], rows in span order (1 row for LAST, n_tok
  * for ALL); cap_rows: rows it has room for. May be NULL if no span asks.
- * All or nothing: on failure no sequence has changed, except after LFM2_ERR_ABORTED, LFM2_ERR_IO and LFM2_ERR_NONFINITE, which leave
- * the sequences named in the call cleared (length 0). No heap allocation.
+ * All or nothing: on failure no sequence has changed, except after LFM2_ERR_ABORTED, LFM2_ERR_IO and LFM2_ERR_NONFINITE, which
+ * leave the sequences named in the call cleared (length 0). No heap allocation.
  * Returns 0; LFM2_ERR_ARG (bad span, id out of range); LFM2_ERR_RANGE (a sequence would outgrow cap_tok, or cap_rows);
  * LFM2_ERR_NONFINITE; LFM2_ERR_IO (model file cut short); LFM2_ERR_ABORTED. */
 LFM2_API int lfm2_session_forward(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, float *logits, int64_t cap_rows);
@@ -102,8 +104,8 @@ LFM2_API int32_t lfm2_session_n_tok(const lfm2_session *s, int32_t seq);
 /* Empty a sequence. Returns 0 or LFM2_ERR_ARG. */
 LFM2_API int lfm2_session_clear(lfm2_session *s, int32_t seq);
 
-/* Shorten a sequence to n_tok tokens, exactly as if the rest had never been there. Convolution state reaches back, so this works for
- * n_tok = 0 and for at most cap_rewind tokens taken off; otherwise LFM2_ERR_STATE and nothing changes. LFM2_ERR_ARG. */
+/* Shorten a sequence to n_tok tokens, exactly as if the rest had never been there. Convolution state reaches back, so this works
+ * for n_tok = 0 and for at most cap_rewind tokens taken off; otherwise LFM2_ERR_STATE and nothing changes. LFM2_ERR_ARG. */
 LFM2_API int lfm2_session_truncate(lfm2_session *s, int32_t seq, int32_t n_tok);
 
 /* Make dst an exact copy of src. Returns 0 or LFM2_ERR_ARG. */
@@ -117,8 +119,8 @@ LFM2_API int lfm2_session_save(const lfm2_session *s, int32_t seq, void *dst, si
  * LFM2_ERR_RANGE (longer than cap_tok). */
 LFM2_API int lfm2_session_restore(lfm2_session *s, int32_t seq, const void *src, size_t n_bytes);
 
-/* See inside a forward pass: called with "embed", "layer.0" .. "layer.N-1", "norm" and the hidden states f32 [n_tok, d_model] of the
- * tokens of this pass (or of this part of it, when spans were cut). For tests and debugging; NULL = off. */
+/* See inside a forward pass: called with "embed", "layer.0" .. "layer.N-1", "norm" and the hidden states f32 [n_tok, d_model] of
+ * the tokens of this pass (or of this part of it, when spans were cut). For tests and debugging; NULL = off. */
 typedef void lfm2_probe_fn(void *ctx, const char *point, const float *x, int32_t n_tok, int32_t d_model);
 LFM2_API void lfm2_session_probe(lfm2_session *s, lfm2_probe_fn *fn, void *ctx);
 

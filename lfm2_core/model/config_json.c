@@ -251,18 +251,25 @@ static int read_backbone(const source *src, lfm2_config *cfg, lfm2__config_extra
     return rc == 0 ? lfm2__config_check(src->rt, src->label, cfg) : rc;
 }
 
+int lfm2__config_from_value(lfm2_runtime *rt, const char *label, const lfm2__json *root, lfm2_config *cfg,
+                            lfm2__config_extra *extra)
+{
+    lfm2__str inner;
+    lfm2__str_init(&inner, rt);
+    source src = { .rt = rt, .label = label, .obj = root };
+    int rc = find_backbone(&src, &inner, extra);
+    if (rc == 0) rc = check_architecture(&src);
+    if (rc == 0) rc = read_backbone(&src, cfg, extra);
+    lfm2__str_fini(&inner);
+    return rc;
+}
+
 int lfm2__config_from_json(lfm2_runtime *rt, const char *path, lfm2_config *cfg, lfm2__config_extra *extra)
 {
     lfm2__json_doc *doc = NULL;
     int rc = lfm2__json_load(rt, path, &CONFIG_LIMITS, &doc);
     if (rc < 0) return rc;
-    lfm2__str label;
-    lfm2__str_init(&label, rt);
-    source src = { .rt = rt, .label = path, .obj = lfm2__json_root(doc) };
-    rc = find_backbone(&src, &label, extra);
-    if (rc == 0) rc = check_architecture(&src);
-    if (rc == 0) rc = read_backbone(&src, cfg, extra);
-    lfm2__str_fini(&label);
+    rc = lfm2__config_from_value(rt, path, lfm2__json_root(doc), cfg, extra);
     lfm2__json_free(doc);
     return rc;
 }

@@ -4,6 +4,7 @@
 #define LFM2__MODEL_IMPL_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/runtime_impl.h"
 #include "kernels/kernels_impl.h"
 #include "lfm2/model.h"
@@ -27,7 +28,9 @@ typedef struct lfm2__config_extra {
 /* Configuration of opened weights. Returns as lfm2_config_load(). */
 int lfm2__config_of_weights(const lfm2_weights *w, lfm2_config *cfg, lfm2__config_extra *extra) LFM2__NODISCARD;
 
-/* The readers behind it: a config.json, and the keys of a GGUF file. The outputs are undefined after a failure. */
+/* The readers behind it: a config.json, its parsed text, and the keys of a GGUF file. The outputs are undefined after a failure. */
+int lfm2__config_from_value(lfm2_runtime *rt, const char *label, const lfm2__json *root, lfm2_config *cfg,
+                            lfm2__config_extra *extra) LFM2__NODISCARD;
 int lfm2__config_from_json(lfm2_runtime *rt, const char *path, lfm2_config *cfg, lfm2__config_extra *extra) LFM2__NODISCARD;
 int lfm2__config_from_gguf(const lfm2_weights *w, lfm2_config *cfg, lfm2__config_extra *extra) LFM2__NODISCARD;
 
