@@ -126,12 +126,45 @@ static void matmul_chooses_blas(void **state)
     lfm2_runtime_destroy(rt);
 }
 
+/* Leaves the size of the block that it was given. */
+static void border_gemm(float *y, size_t ld_y, const float *x, size_t ld_x, int32_t n_tok, const void *w, size_t row_bytes,
+                        int32_t n_rows, int32_t n_cols)
+{
+    (void)x, (void)ld_x, (void)w, (void)row_bytes, (void)n_cols;
+    mark(y, ld_y, n_tok, n_rows, (float)n_rows);
+}
+
+/* Where rows are cut depends on nothing but the number of rows and the kernel. */
+static void borders_do_not_follow_the_threads(void **state)
+{
+    (void)state;
+    enum { N_ROWS = 700, N_TOK = LFM2__BLAS_MIN_TOK };
+    static float w[4 * N_ROWS], x[4 * N_TOK], first[N_ROWS * N_TOK], y[N_ROWS * N_TOK];
+    for (int with_blas = 0; with_blas < 2; with_blas++) {
+        for (int32_t n_threads = 1; n_threads <= 5; n_threads++) {
+            lfm2_runtime *rt = NULL;
+            lfm2_runtime_params params = lfm2_runtime_params_default();
+            params.n_threads = n_threads;
+            assert_int_equal(lfm2_runtime_create(&params, &rt), 0);
+            lfm2__kernels k = {.gemm_blas = with_blas ? border_gemm : NULL};
+            k.gemm[LFM2_DTYPE_F32] = border_gemm;
+            memset(y, 0, sizeof y);
+            lfm2__matmul(&k, lfm2__runtime_pool(rt), y, x, N_TOK, w, LFM2_DTYPE_F32, 16, N_ROWS, 4);
+            if (n_threads == 1) memcpy(first, y, sizeof y);
+            assert_memory_equal(y, first, sizeof y);
+            assert_true(y[0] > 0 && y[N_ROWS * N_TOK - 1] > 0);
+            lfm2_runtime_destroy(rt);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(report_follows_the_mask),
         cmocka_unit_test(blas_only_without_vectors),
         cmocka_unit_test(matmul_chooses_blas),
+        cmocka_unit_test(borders_do_not_follow_the_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
