@@ -60,7 +60,8 @@ static const lfm2__merge_slot *find_merge(const lfm2__bpe *b, int32_t left, int3
     return NULL;
 }
 
-int lfm2__bpe_add(lfm2__bpe *b, const lfm2__vocab *v, const char *left, size_t left_n, const char *right, size_t right_n, const char **why)
+int lfm2__bpe_add(lfm2__bpe *b, const lfm2__vocab *v, const char *left, size_t left_n, const char *right, size_t right_n,
+                  const char **why)
 {
     char bytes[2 * LFM2__MAX_TOKEN_BYTES];
     size_t n = 0, n2 = 0;
@@ -78,8 +79,8 @@ int lfm2__bpe_add(lfm2__bpe *b, const lfm2__vocab *v, const char *left, size_t l
     l = lfm2__vocab_find_merged(v, bytes, n);
     r = lfm2__vocab_find_merged(v, bytes + n, n2);
     if (l < 0 || r < 0) return LFM2_ERR_FORMAT;
-    /* Both parts have bytes, so the product is longer than either: chains of merges cannot run in a circle. A special token is never
-     * found here, so none can be made by merging. */
+    /* Both parts have bytes, so the product is longer than either: chains of merges cannot run in a circle. A special token is
+     * never found here, so none can be made by merging. */
     *why = "what the parts make is no token, or a special one";
     id = lfm2__vocab_find_merged(v, bytes, n + n2);
     if (id < 0) return LFM2_ERR_FORMAT;

@@ -11,7 +11,7 @@
 #include "tokenizers/vocab.h"
 
 #define LFM2__MAX_MERGES (1 << 22)
-#define LFM2__MAX_PIECE_BYTES (1 << 22) /* a longer run without a break is refused: merging needs some 50 bytes for each byte of it */
+#define LFM2__MAX_PIECE_BYTES (1 << 22) /* merging a long run needs some 50 bytes for each byte of it */
 
 typedef struct lfm2__merge {
     int32_t left, right;

@@ -92,7 +92,8 @@ static int put_content(const chat *c, size_t i, lfm2__prompt *out)
         lfm2__put_dumps(out, content, trust);
         return 0;
     }
-    if (lfm2__json_typeof(content) != LFM2__JSON_ARRAY) return bad(c, LFM2_ERR_FORMAT, i, ".content", "not a string and not a list");
+    if (lfm2__json_typeof(content) != LFM2__JSON_ARRAY)
+        return bad(c, LFM2_ERR_FORMAT, i, ".content", "not a string and not a list");
     for (k = 0; rc == 0 && k < lfm2__json_size(content); k++) rc = put_item(c, i, k, lfm2__json_at(content, k), trust, out);
     return rc;
 }
@@ -215,12 +216,14 @@ static int check_messages(chat *c)
         const lfm2__json *m = message(c, i);
 
         if (lfm2__json_typeof(m) != LFM2__JSON_OBJECT) return bad(c, LFM2_ERR_FORMAT, i, "", "not an object");
-        if (role_of(c, i) == NULL) return bad(c, LFM2_ERR_UNSUPPORTED, i, ".role", "only system, user, assistant, tool are supported");
+        if (role_of(c, i) == NULL)
+            return bad(c, LFM2_ERR_UNSUPPORTED, i, ".role", "only system, user, assistant, tool are supported");
         if (is_role(c, i, "user")) c->last_user = i;
         if (is_role(c, i, "assistant")) c->last_assistant = i;
         if (c->variant != LFM2_CHAT_LFM25_MOE && lfm2__json_typeof(lfm2__json_get(m, "tool_calls")) != LFM2__JSON_NULL)
-            lfm2__log(c->tok->rt, LFM2_LOG_WARN, "messages[%zu].tool_calls: the chat template %s leaves them out; put the calls into content",
-                      i, lfm2_chat_variant_name(c->variant));
+            lfm2__log(c->tok->rt, LFM2_LOG_WARN,
+                      "messages[%zu].tool_calls: the chat template %s leaves them out; put the calls into content", i,
+                      lfm2_chat_variant_name(c->variant));
     }
     return 0;
 }
@@ -258,9 +261,11 @@ static int choose_variant(chat *c)
     c->variant = c->params.variant == LFM2_CHAT_AUTO ? tok->chat_variant : c->params.variant;
     if (c->variant != LFM2_CHAT_AUTO) return 0;
     if (tok->chat_template == NULL)
-        return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: chat template: none; name one of lfm2, lfm2.5, lfm2.5-moe, vl", tok->label);
+        return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: chat template: none; name one of lfm2, lfm2.5, lfm2.5-moe, vl",
+                          tok->label);
     return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED,
-                      "%s: chat template: %zu bytes with FNV-1a %016llx are none of the known ones; name one of lfm2, lfm2.5, lfm2.5-moe, vl",
+                      "%s: chat template: %zu bytes with FNV-1a %016llx are none of the known ones; name one of lfm2, lfm2.5, "
+                      "lfm2.5-moe, vl",
                       tok->label, tok->chat_template_n, (unsigned long long)fingerprint(tok->chat_template, tok->chat_template_n));
 }
 
@@ -289,7 +294,8 @@ static int read_request(chat *c, const lfm2__json *root)
     if (c->tools != NULL && c->variant == LFM2_CHAT_VL)
         return lfm2__fail(rt, LFM2_ERR_UNSUPPORTED, "tools: the chat template vl knows none");
     if (c->tools != NULL && c->tok->chat_dated_tools && c->params.variant == LFM2_CHAT_AUTO)
-        return lfm2__fail(rt, LFM2_ERR_UNSUPPORTED, "%s: chat template: it puts today's date beside tools, which is not reproduced; name lfm2.5-moe",
+        return lfm2__fail(rt, LFM2_ERR_UNSUPPORTED,
+                          "%s: chat template: it puts today's date beside tools, which is not reproduced; name lfm2.5-moe",
                           c->tok->label);
     return 0;
 }
@@ -334,7 +340,8 @@ static int check_marks(const lfm2_tokenizer *tok)
 
     for (i = 0; i < LFM2__COUNT_OF(marks); i++)
         if (!lfm2_tokenizer_is_special(tok, lfm2__vocab_find_added(&tok->vocab, marks[i], strlen(marks[i]))))
-            return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: chat: the vocabulary has no special token %s", tok->label, marks[i]);
+            return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: chat: the vocabulary has no special token %s", tok->label,
+                              marks[i]);
     return 0;
 }
 

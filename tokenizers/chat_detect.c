@@ -51,9 +51,10 @@ static lfm2_chat_variant variant_of(const lfm2_tokenizer *tok)
     /* The flag by which past thinking is kept has another name in each of the two. */
     if (tools_plain && thinking && calls) return has(tok, "preserve_thinking") ? LFM2_CHAT_LFM25_MOE : LFM2_CHAT_AUTO;
     if (tools_plain && thinking) return has(tok, "preserve_thinking") ? LFM2_CHAT_AUTO : LFM2_CHAT_LFM25;
-    /* No tools and no thinking: a loop over the messages, with or without images. A template that mentions a role by name other than
-     * the one it asks an answer from may treat it in a way of its own. */
-    if (tools_plain || thinking || has(tok, "tool") || has(tok, "think") || has(tok, "system") || has(tok, "You are")) return LFM2_CHAT_AUTO;
+    /* No tools and no thinking: a loop over the messages, with or without images. A template that mentions a role by name other
+     * than the one it asks an answer from may treat it in a way of its own. */
+    if (tools_plain || thinking || has(tok, "tool") || has(tok, "think") || has(tok, "system") || has(tok, "You are"))
+        return LFM2_CHAT_AUTO;
     return LFM2_CHAT_VL;
 }
 

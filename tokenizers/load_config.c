@@ -73,7 +73,8 @@ static int read_token(const lfm2_tokenizer *tok, const char *path, const lfm2__j
 
 static int set_template(lfm2_tokenizer *tok, const char *path, const char *text, size_t n)
 {
-    if (n > MAX_TEMPLATE_BYTES) return lfm2__fail(tok->rt, LFM2_ERR_LIMIT, "%s: chat template of %zu bytes, allowed is 1 MiB", path, n);
+    if (n > MAX_TEMPLATE_BYTES)
+        return lfm2__fail(tok->rt, LFM2_ERR_LIMIT, "%s: chat template of %zu bytes, allowed is 1 MiB", path, n);
     if (tok->chat_template != NULL) return 0;
     tok->chat_template = lfm2__strndup(tok->rt, text, n);
     if (tok->chat_template == NULL) return LFM2_ERR_NOMEM;

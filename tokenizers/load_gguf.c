@@ -35,7 +35,8 @@ static int read_kind_of_model(lfm2_tokenizer *tok, const lfm2_weights *w)
     if (rc == 0) rc = lfm2__weights_kv_str(w, "tokenizer.ggml.pre", &pre, &pre_n);
     if (rc < 0) return rc;
     if (model == NULL) return refuse(tok, LFM2_ERR_NOT_FOUND, "tokenizer.ggml.model", "the file has no tokenizer");
-    if (!is_text(model, model_n, "gpt2")) return refuse(tok, LFM2_ERR_UNSUPPORTED, "tokenizer.ggml.model", "only gpt2 is supported");
+    if (!is_text(model, model_n, "gpt2"))
+        return refuse(tok, LFM2_ERR_UNSUPPORTED, "tokenizer.ggml.model", "only gpt2 is supported");
     if (pre == NULL || !is_known_pre(pre, pre_n))
         return refuse(tok, LFM2_ERR_UNSUPPORTED, "tokenizer.ggml.pre", "only lfm2 and llama-bpe (llama3) are supported");
     tok->ignore_merges = 1; /* goes with these names */
@@ -94,7 +95,8 @@ static int read_tokens(lfm2_tokenizer *tok, const lfm2_weights *w)
         if (text == NULL) return refuse(tok, LFM2_ERR_IO, "tokenizer.ggml.tokens", "the file changed while it was read");
         if (type == LFM2__TOK_UNUSED || (type == LFM2__TOK_NORMAL && is_padding(text, n, i))) continue;
         if (type != LFM2__TOK_NORMAL && type != LFM2__TOK_CONTROL && type != LFM2__TOK_USER)
-            return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: tokenizer.ggml.token_type[%d]: %lld, only 1, 3, 4, 5 are supported",
+            return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED,
+                              "%s: tokenizer.ggml.token_type[%d]: %lld, only 1, 3, 4, 5 are supported",
                               tok->label, (int)i, (long long)type);
         rc = lfm2__vocab_set(&tok->vocab, (int32_t)i, (lfm2__tok_kind)type, text, n, &why);
         if (rc < 0) return lfm2__fail(tok->rt, rc, "%s: tokenizer.ggml.tokens[%d]: %s", tok->label, (int)i, why);
@@ -121,7 +123,8 @@ static int read_merges(lfm2_tokenizer *tok, const lfm2_weights *w)
         text = next_str(merges, &cursor, &n);
         if (text == NULL) return refuse(tok, LFM2_ERR_IO, "tokenizer.ggml.merges", "the file changed while it was read");
         space = n > 0 ? memchr(text, ' ', n) : NULL;
-        if (space == NULL) return lfm2__fail(tok->rt, LFM2_ERR_FORMAT, "%s: tokenizer.ggml.merges[%d]: not a pair", tok->label, (int)i);
+        if (space == NULL)
+            return lfm2__fail(tok->rt, LFM2_ERR_FORMAT, "%s: tokenizer.ggml.merges[%d]: not a pair", tok->label, (int)i);
         left_n = (size_t)(space - text);
         rc = lfm2__bpe_add(&tok->bpe, &tok->vocab, text, left_n, space + 1, n - left_n - 1, &why);
         if (rc < 0) return lfm2__fail(tok->rt, rc, "%s: tokenizer.ggml.merges[%d]: %s", tok->label, (int)i, why);

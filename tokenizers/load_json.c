@@ -13,7 +13,8 @@ static int refuse(const lfm2_tokenizer *tok, const char *field, const char *what
 
 static int wrong_type(const lfm2_tokenizer *tok, const char *field, const lfm2__json *v, const char *want)
 {
-    return lfm2__fail(tok->rt, LFM2_ERR_FORMAT, "%s: %s: %s where %s is expected", tok->label, field, lfm2__json_type_name(v), want);
+    return lfm2__fail(tok->rt, LFM2_ERR_FORMAT, "%s: %s: %s where %s is expected", tok->label, field, lfm2__json_type_name(v),
+                      want);
 }
 
 /* Keys are names of fields, but a hostile file may put anything there. */
@@ -39,7 +40,8 @@ static int check_keys(const lfm2_tokenizer *tok, const char *field, const lfm2__
         for (i = 0; i < n_known; i++)
             if (strcmp(key, known[i]) == 0) break;
         if (i == n_known)
-            return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: unknown field %s", tok->label, field, is_name(key, key_n) ? key : "");
+            return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: unknown field %s", tok->label, field,
+                              is_name(key, key_n) ? key : "");
     }
     return 0;
 }
@@ -57,7 +59,8 @@ static int expect_bool(const lfm2_tokenizer *tok, const char *field, const lfm2_
     const lfm2__json *v = lfm2__json_get(obj, key);
 
     if (v == NULL ? absent == want : lfm2__json_typeof(v) == LFM2__JSON_BOOL && lfm2__json_bool(v) == want) return 0;
-    return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: %s.%s: only %s is supported", tok->label, field, key, want ? "true" : "false");
+    return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: %s.%s: only %s is supported", tok->label, field, key,
+                      want ? "true" : "false");
 }
 
 static int read_split(lfm2_tokenizer *tok, const lfm2__json *split)
@@ -72,7 +75,8 @@ static int read_split(lfm2_tokenizer *tok, const lfm2__json *split)
     if (rc < 0) return rc;
     if (!is_type(split, "Split")) return refuse(tok, field, "only a Split is supported");
     behavior = lfm2__json_str(lfm2__json_get(split, "behavior"), NULL);
-    if (behavior == NULL || strcmp(behavior, "Isolated") != 0) return refuse(tok, "pre_tokenizer behavior", "only Isolated is supported");
+    if (behavior == NULL || strcmp(behavior, "Isolated") != 0)
+        return refuse(tok, "pre_tokenizer behavior", "only Isolated is supported");
     rc = expect_bool(tok, field, split, "invert", 0, 0);
     if (rc < 0) return rc;
     regex = lfm2__json_str(lfm2__json_get(lfm2__json_get(split, "pattern"), "Regex"), &n);
@@ -116,8 +120,8 @@ static int check_post_processor(const lfm2_tokenizer *tok, const lfm2__json *pos
 
 static int check_model(lfm2_tokenizer *tok, const lfm2__json *model)
 {
-    static const char *const keys[] = {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-                                       "byte_fallback", "ignore_merges", "vocab", "merges"};
+    static const char *const keys[] = {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
+                                       "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"};
     static const char *const absent[] = {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"};
     size_t i, n = 0;
     int rc;
@@ -148,7 +152,8 @@ static int count_id(const lfm2_tokenizer *tok, const char *field, size_t i, cons
     if (lfm2__json_typeof(v) != LFM2__JSON_INT || lfm2__json_int(v) < 0)
         return lfm2__fail(tok->rt, LFM2_ERR_FORMAT, "%s: %s: entry %zu: the id is not a number from 0", tok->label, field, i);
     if (lfm2__json_int(v) >= LFM2__MAX_IDS)
-        return lfm2__fail(tok->rt, LFM2_ERR_LIMIT, "%s: %s: entry %zu: the id is beyond %d", tok->label, field, i, LFM2__MAX_IDS - 1);
+        return lfm2__fail(tok->rt, LFM2_ERR_LIMIT, "%s: %s: entry %zu: the id is beyond %d", tok->label, field, i,
+                          LFM2__MAX_IDS - 1);
     if (lfm2__json_int(v) >= *n_ids) *n_ids = (int32_t)lfm2__json_int(v) + 1;
     return 0;
 }
@@ -253,8 +258,8 @@ static int read_merges(lfm2_tokenizer *tok, const lfm2__json *merges)
 
 int lfm2__tok_read_json(lfm2_tokenizer *tok, const lfm2__json *root)
 {
-    static const char *const keys[] = {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-                                       "decoder", "model"};
+    static const char *const keys[] = {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+                                       "post_processor", "decoder", "model"};
     const lfm2__json *model = lfm2__json_get(root, "model"), *added = lfm2__json_get(root, "added_tokens");
     const lfm2__json *vocab = lfm2__json_get(model, "vocab");
     int32_t n_ids = 0;
@@ -264,7 +269,8 @@ int lfm2__tok_read_json(lfm2_tokenizer *tok, const lfm2__json *root)
     rc = check_keys(tok, "top level", root, keys, LFM2__COUNT_OF(keys));
     if (rc == 0) rc = check_model(tok, model);
     if (rc < 0) return rc;
-    if (lfm2__json_typeof(lfm2__json_get(root, "normalizer")) != LFM2__JSON_NULL) return refuse(tok, "normalizer", "only null is supported");
+    if (lfm2__json_typeof(lfm2__json_get(root, "normalizer")) != LFM2__JSON_NULL)
+        return refuse(tok, "normalizer", "only null is supported");
     if (!is_type(lfm2__json_get(root, "decoder"), "ByteLevel")) return refuse(tok, "decoder", "only ByteLevel is supported");
     if (added != NULL && lfm2__json_typeof(added) != LFM2__JSON_ARRAY) return wrong_type(tok, "added_tokens", added, "a list");
     rc = check_post_processor(tok, lfm2__json_get(root, "post_processor"), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Pre-tokeniser over PCRE2. tokenizer.json patterns are written for another engine (Oniguruma), so only constructs that mean the
- * same in both are let through, and the white-space escapes are spelled out. */
+ * same in both are let through, and the white-space escapes are spelled out. What is a letter or a number is as PCRE2 knows it:
+ * characters newer than its Unicode version (14 in PCRE2 10.42) are neither, and may be cut elsewhere than by the reference. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "tokenizers/pretok.h"
 
@@ -16,8 +17,8 @@
 
 #define POLL_PIECES 4096 /* pieces between looks at the abort flag */
 
-const char lfm2__pretok_lfm2[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-                                 "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const char lfm2__pretok_lfm2[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|"
+                                 " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 struct lfm2__pretok {
     lfm2_runtime *rt;
@@ -152,7 +153,8 @@ static int compile(lfm2__pretok *p, const char *label, const char *field, const 
 
     if (context == NULL) return LFM2_ERR_NOMEM;
     pcre2_set_parens_nest_limit(context, 50);
-    p->code = pcre2_compile((PCRE2_SPTR)text->data, text->n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &where, context);
+    p->code = pcre2_compile((PCRE2_SPTR)text->data, text->n, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &where,
+                            context);
     pcre2_compile_context_free(context);
     if (p->code == NULL) {
         if (error == PCRE2_ERROR_HEAP_FAILED) return LFM2_ERR_NOMEM;

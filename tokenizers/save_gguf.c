@@ -106,7 +106,8 @@ int lfm2__tokenizer_write_gguf(const lfm2_tokenizer *tok, int32_t n_rows, lfm2__
     int rc;
 
     if (n_rows < tok->vocab.n_ids)
-        return lfm2__fail(tok->rt, LFM2_ERR_RANGE, "%s: %d ids for a table of %d rows", tok->label, (int)tok->vocab.n_ids, (int)n_rows);
+        return lfm2__fail(tok->rt, LFM2_ERR_RANGE, "%s: %d ids for a table of %d rows", tok->label, (int)tok->vocab.n_ids,
+                          (int)n_rows);
     if (!tok->std_pattern || !tok->ignore_merges)
         return lfm2__fail(tok->rt, LFM2_ERR_UNSUPPORTED, "%s: a GGUF file cannot name this %s", tok->label,
                           tok->std_pattern ? "way of merging (ignore_merges off)" : "pre-tokeniser pattern");

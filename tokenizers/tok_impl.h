@@ -27,7 +27,8 @@ struct lfm2_tokenizer {
     int adds_bos_known; /* 0: the files do not say, adds_bos is the family's default */
     int32_t end_ids[LFM2__TOK_MAX_END_IDS];
     size_t n_end_ids;
-    int32_t history_ids[4]; /* <think> </think> and the tool call marks: what an assistant message of a history may hold; -1 = none */
+    /* <think> </think> and the tool call marks: what an assistant message of a history may hold; -1 = none */
+    int32_t history_ids[4];
     char *chat_template; /* NULL = none */
     size_t chat_template_n;
     lfm2_chat_variant chat_variant;
@@ -35,10 +36,11 @@ struct lfm2_tokenizer {
 };
 
 /* The tokenizer of a tokenizer.json held in memory, without any file beside it. label names it in log lines. */
-int lfm2__tokenizer_from_json(lfm2_runtime *rt, const char *label, const char *text, size_t n, lfm2_tokenizer **out) LFM2__NODISCARD;
+int lfm2__tokenizer_from_json(lfm2_runtime *rt, const char *label, const char *text, size_t n,
+                              lfm2_tokenizer **out) LFM2__NODISCARD;
 
-/* Loading in two steps, for the loaders: an empty tokenizer; and once its tables are filled, what follows from them (bytes, matcher,
- * end ids, chat variant). Both log what is wrong. */
+/* Loading in two steps, for the loaders: an empty tokenizer; and once its tables are filled, what follows from them (bytes,
+ * matcher, end ids, chat variant). Both log what is wrong. */
 int lfm2__tok_create(lfm2_runtime *rt, const char *label, lfm2_tokenizer **out) LFM2__NODISCARD;
 int lfm2__tok_finish(lfm2_tokenizer *tok) LFM2__NODISCARD;
 /* One more id that ends a generation; one that is there already, or not defined, is left out. LFM2_ERR_LIMIT when full. */
@@ -68,8 +70,9 @@ int lfm2__tok_encode_ranges(const lfm2_tokenizer *tok, const char *text, size_t 
 
 /* Write the tokenizer.* keys (model, pre, tokens, token_type, merges, bos/eos/padding ids, add_bos_token where the source says,
  * chat_template where there is one) for a table of n_rows rows: ids that are not defined become "[PADn]" of type 5.
- * Returns 0; LFM2_ERR_RANGE if n_rows is below the number of ids; LFM2_ERR_UNSUPPORTED if the file could not say what this tokenizer
- * does (another pre-tokeniser pattern, ignore_merges off); LFM2_ERR_NOMEM. What the writer reports sticks in the writer. */
+ * Returns 0; LFM2_ERR_RANGE if n_rows is below the number of ids; LFM2_ERR_UNSUPPORTED if the file could not say what this
+ * tokenizer does (another pre-tokeniser pattern, ignore_merges off); LFM2_ERR_NOMEM. What the writer reports sticks in the
+ * writer. */
 int lfm2__tokenizer_write_gguf(const lfm2_tokenizer *tok, int32_t n_rows, struct lfm2__gguf_writer *g) LFM2__NODISCARD;
 
 #endif

@@ -246,7 +246,8 @@ static int encode_piece(void *ctx, const char *piece, size_t n)
     }
     rc = lfm2__bpe_encode(&e->tok->bpe, piece, n, &e->sink);
     if (rc == LFM2_ERR_LIMIT)
-        return lfm2__fail(e->tok->rt, rc, "tokenizer: a run of %zu bytes without a break, allowed are %d", n, LFM2__MAX_PIECE_BYTES);
+        return lfm2__fail(e->tok->rt, rc, "tokenizer: a run of %zu bytes without a break, allowed are %d", n,
+                          LFM2__MAX_PIECE_BYTES);
     return rc;
 }
 
@@ -317,7 +318,8 @@ int lfm2__tok_encode_ranges(const lfm2_tokenizer *tok, const char *text, size_t 
     return e.sink.n > e.sink.cap ? LFM2_ERR_RANGE : 0;
 }
 
-int lfm2_tokenizer_encode(const lfm2_tokenizer *tok, const char *text, size_t n, unsigned flags, int32_t *ids, size_t cap, size_t *n_ids)
+int lfm2_tokenizer_encode(const lfm2_tokenizer *tok, const char *text, size_t n, unsigned flags, int32_t *ids, size_t cap,
+                          size_t *n_ids)
 {
     const lfm2__trust_range all = {0, n, LFM2__TRUST_ALL};
 

@@ -56,8 +56,9 @@ typedef struct lfm2__vocab {
 int lfm2__vocab_init(lfm2__vocab *v, lfm2_runtime *rt, int32_t n_ids) LFM2__NODISCARD;
 void lfm2__vocab_fini(lfm2__vocab *v);
 
-/* Define id (0..n_ids-1) by the text of the file. *why: what is wrong, without content, on failure. Returns 0; LFM2_ERR_FORMAT (empty,
- * not UTF-8, not byte-level form, id or text taken); LFM2_ERR_LIMIT; LFM2_ERR_UNSUPPORTED (byte-fallback token); LFM2_ERR_NOMEM. */
+/* Define id (0..n_ids-1) by the text of the file. *why: what is wrong, without content, on failure. Returns 0; LFM2_ERR_FORMAT
+ * (empty, not UTF-8, not byte-level form, id or text taken); LFM2_ERR_LIMIT; LFM2_ERR_UNSUPPORTED (byte-fallback token);
+ * LFM2_ERR_NOMEM. */
 int lfm2__vocab_set(lfm2__vocab *v, int32_t id, lfm2__tok_kind kind, const char *text, size_t n, const char **why) LFM2__NODISCARD;
 
 /* Id by bytes, or -1: among what merging uses; among added tokens. */
@@ -71,7 +72,8 @@ const char *lfm2__vocab_bytes(const lfm2__vocab *v, int32_t id, size_t *n);
 /* Append the text that a file has for a defined id: byte-level form for ordinary tokens, plain for added ones. */
 void lfm2__vocab_file_text(const lfm2__vocab *v, int32_t id, lfm2__str *out);
 
-/* Byte-level form to bytes. out: caller's [n]. Returns 0, or -1 if text is not UTF-8 or holds a character that stands for no byte. */
+/* Byte-level form to bytes. out: caller's [n]. Returns 0, or -1 if text is not UTF-8 or holds a character that stands for no
+ * byte. */
 int lfm2__bytes_from_text(const char *text, size_t n, char *out, size_t *out_n);
 
 #endif

@@ -10,7 +10,8 @@ LFM2_BEGIN_DECLS
 typedef struct lfm2_tokenizer lfm2_tokenizer;
 
 /* Load the tokenizer that belongs to opened weights: `tokenizer.json` (with tokenizer_config.json and chat_template.jinja
- * where present) beside safetensors, the tokenizer.* keys of a GGUF file. w may be closed afterwards. *out: written only on success.
+ * where present) beside safetensors, the tokenizer.* keys of a GGUF file. w may be closed afterwards. *out: written only on
+ * success.
  * Returns 0; LFM2_ERR_NOT_FOUND; LFM2_ERR_IO; LFM2_ERR_FORMAT; LFM2_ERR_LIMIT; LFM2_ERR_UNSUPPORTED; LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_tokenizer_load(lfm2_runtime *rt, const lfm2_weights *w, lfm2_tokenizer **out);
 
@@ -35,11 +36,12 @@ LFM2_API const int32_t *lfm2_tokenizer_end_ids(const lfm2_tokenizer *tok, size_t
 /* 1 if id is defined (not a gap, not an unused padding row) and may be sampled. */
 LFM2_API int lfm2_tokenizer_is_defined(const lfm2_tokenizer *tok, int32_t id);
 
-#define LFM2_ENCODE_SPECIAL 1u /* text of special tokens in the input becomes those tokens: for template text only, never for users' */
+/* Text of special tokens in the input becomes those tokens: for template text only, never for users'. */
+#define LFM2_ENCODE_SPECIAL 1u
 
 /* Encode n bytes of UTF-8; no BOS is added. ids: caller's [cap]; *n_ids: number of ids needed, also when it exceeds cap
- * (then LFM2_ERR_RANGE and ids are undefined). Returns 0; LFM2_ERR_UTF8; LFM2_ERR_RANGE; LFM2_ERR_LIMIT (over 2^30 bytes);
- * LFM2_ERR_NOMEM. */
+ * (then LFM2_ERR_RANGE and ids are undefined; ids may be NULL with cap 0). Returns 0; LFM2_ERR_UTF8; LFM2_ERR_RANGE;
+ * LFM2_ERR_LIMIT (over 2^30 bytes, or 4 MiB without any break between pieces); LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
 LFM2_API int lfm2_tokenizer_encode(const lfm2_tokenizer *tok, const char *text, size_t n, unsigned flags, int32_t *ids,
                                    size_t cap, size_t *n_ids);
 
@@ -49,9 +51,11 @@ LFM2_API const char *lfm2_tokenizer_bytes(const lfm2_tokenizer *tok, int32_t id,
 LFM2_API int lfm2_tokenizer_is_special(const lfm2_tokenizer *tok, int32_t id);
 
 /* Decode ids to a NUL-terminated string that the caller frees with lfm2_tokenizer_free_text(). Bytes that form no code point
- * become U+FFFD. Specials are skipped unless LFM2_DECODE_SPECIAL. Returns 0; LFM2_ERR_RANGE (an id that is not defined); LFM2_ERR_NOMEM. */
+ * become U+FFFD. Specials are skipped unless LFM2_DECODE_SPECIAL. n may be NULL. Returns 0; LFM2_ERR_RANGE (an id that is not
+ * defined); LFM2_ERR_NOMEM. */
 #define LFM2_DECODE_SPECIAL 1u
-LFM2_API int lfm2_tokenizer_decode(const lfm2_tokenizer *tok, const int32_t *ids, size_t n_ids, unsigned flags, char **text, size_t *n);
+LFM2_API int lfm2_tokenizer_decode(const lfm2_tokenizer *tok, const int32_t *ids, size_t n_ids, unsigned flags, char **text,
+                                   size_t *n);
 LFM2_API void lfm2_tokenizer_free_text(const lfm2_tokenizer *tok, char *text);
 
 /* Incremental decoding: bytes come out as soon as they form whole code points. Plain memory, zero it to start. */
@@ -89,7 +93,8 @@ typedef struct lfm2_chat_params {
 } lfm2_chat_params;
 
 /* Render a JSON list of messages {role, content[, tool_calls, thinking]} - or an object {"messages": [...], "tools": [...]} -
- * to the prompt text. Free with lfm2_tokenizer_free_text(). For showing; to run it, use lfm2_chat_encode().
+ * to the prompt text. params: NULL = AUTO with a generation prompt. text_n may be NULL. Free with lfm2_tokenizer_free_text().
+ * For showing; to run it, use lfm2_chat_encode().
  * Returns 0; LFM2_ERR_FORMAT; LFM2_ERR_UNSUPPORTED; LFM2_ERR_LIMIT; LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_chat_render(const lfm2_tokenizer *tok, const char *messages_json, size_t n, const lfm2_chat_params *params,
                               char **text, size_t *text_n);
@@ -97,7 +102,8 @@ LFM2_API int lfm2_chat_render(const lfm2_tokenizer *tok, const char *messages_js
 #define LFM2_CHAT_TRUST_CONTENT 1u /* text of special tokens inside message content is obeyed; default: it stays text */
 
 /* Render and encode in one step: the template's own special tokens become tokens, message content cannot forge any
- * (unless LFM2_CHAT_TRUST_CONTENT). ids as in lfm2_tokenizer_encode(). <image> parts of content lists are tokens. */
+ * (unless LFM2_CHAT_TRUST_CONTENT); assistant messages may hold the marks that a model writes itself, <think>, </think>,
+ * <|tool_call_start|> and <|tool_call_end|>. ids as in lfm2_tokenizer_encode(). <image> parts of content lists are tokens. */
 LFM2_API int lfm2_chat_encode(const lfm2_tokenizer *tok, const char *messages_json, size_t n, const lfm2_chat_params *params,
                               unsigned flags, int32_t *ids, size_t cap, size_t *n_ids);
 

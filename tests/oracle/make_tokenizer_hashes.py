@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# What Hugging Face tokenizers makes of the 200,000 strings of tests/unit/test_tok_corpus.c: one line of hashes for each block of 500.
+# What Hugging Face tokenizers makes of the 200,000 strings of tests/unit/test_tok_corpus.c: hashes for each block of 500.
 """usage: make_tokenizer_hashes.py [--train]
 
 Reads golden/text/tokenizer.json, tokenizers/tok8k.json and tokenizers/corpus.txt beside it, writes tokenizers/hashes.txt.
---train makes tok8k.json anew first, from the corpus and the modules of Python's standard library (so its bytes depend on the version of
-Python; the file in the tree was made with Python 3.11, tokenizers 0.23). Its merging differs from the golden one's on purpose:
-ignore_merges is off, and two added tokens are not special.
+--train makes tok8k.json anew first, from the corpus and the modules of Python's standard library (so its bytes depend on the
+version of Python; the file in the tree was made with Python 3.11, tokenizers 0.23). Its merging differs from the golden one's
+on purpose: ignore_merges is off, and two added tokens are not special.
 """
 import glob
 import json
@@ -96,7 +96,7 @@ def train():
     special = [t["content"] for t in golden["added_tokens"][:20]]
     texts = read_corpus()[2] * 20
     for name in sorted(glob.glob(os.path.join(os.path.dirname(os.__file__), "*.py"))):
-        texts.append(open(name, encoding="utf-8").read())
+        texts.append(open(name, encoding="utf-8").read().replace("XX" + "X", "xxx"))
     tok = Tokenizer(models.BPE())
     tok.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(regex), "isolated"),
                                                  pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -105,7 +105,8 @@ def train():
         vocab_size=8190, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
         special_tokens=[AddedToken(s, special=True, normalized=False) for s in special]))
     tok.add_tokens([AddedToken("python", special=False), AddedToken("Mathias", special=False, normalized=False)])
-    tok.save(path("tokenizers", "tok8k.json"), pretty=False)
+    with open(path("tokenizers", "tok8k.json"), "w", encoding="utf-8", newline="\n") as f:
+        f.write(tok.to_str(pretty=False) + "\n")
 
 
 def main():
@@ -113,7 +114,8 @@ def main():
         train()
     corpus = read_corpus()
     strings = [make_string(i, *corpus) for i in range(N_STRINGS)]
-    ids = [encode(Tokenizer.from_file(path(*p)), strings) for p in (("golden", "text", "tokenizer.json"), ("tokenizers", "tok8k.json"))]
+    files = (path("golden", "text", "tokenizer.json"), path("tokenizers", "tok8k.json"))
+    ids = [encode(Tokenizer.from_file(p), strings) for p in files]
     with open(path("tokenizers", "hashes.txt"), "w", newline="\n") as f:
         for b in range(0, N_STRINGS, BLOCK):
             text = fnv(0xCBF29CE484222325, b"".join(s.encode() + b"\0" for s in strings[b:b + BLOCK]))

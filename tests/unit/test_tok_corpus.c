@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * 200,000 strings in more than ten scripts against what Hugging Face tokenizers makes of them. The strings come from a small generator
- * that tests/oracle/make_tokenizer_hashes.py has, too; what it recorded are hashes over the ids of each block of 500 strings. */
+ * 200,000 strings in more than ten scripts against what Hugging Face tokenizers makes of them. The strings come from a small
+ * generator that tests/oracle/make_tokenizer_hashes.py has, too; what it recorded are hashes over the ids of each block of 500
+ * strings. */
 #include "tok_testing.h"
 
 #define N_STRINGS 200000
@@ -190,7 +191,8 @@ static void ids_equal_reference(void **state)
             text_n = make_string(&f->corpus, (uint64_t)i, text);
             h[0] = fnv(fnv(h[0], text, text_n), "", 1);
             for (t = 0; t < 2; t++) {
-                assert_int_equal(lfm2_tokenizer_encode(f->toks[t], text, text_n, i % 2 ? LFM2_ENCODE_SPECIAL : 0, ids, MAX_STRING_BYTES, &n),
+                assert_int_equal(lfm2_tokenizer_encode(f->toks[t], text, text_n, i % 2 ? LFM2_ENCODE_SPECIAL : 0, ids,
+                                                       MAX_STRING_BYTES, &n),
                                  0);
                 h[1 + t] = fnv_ids(h[1 + t], ids, n);
             }

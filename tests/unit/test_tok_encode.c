@@ -11,11 +11,13 @@ typedef struct fixture {
 
 /* Merges in a rank order that differs from the order in the text. "abcd" is a token that no merge makes. */
 static const tok_spec small = {
-    .extra_vocab = "\"bc\": 256, \"ab\": 257, \"abc\": 258, \"cd\": 259, \"aa\": 260, \"aaaa\": 261, \"abcd\": 262, \"\u0120a\": 263, \"py\": 264, "
+    .extra_vocab = "\"bc\": 256, \"ab\": 257, \"abc\": 258, \"cd\": 259, \"aa\": 260, \"aaaa\": 261, \"abcd\": 262, \"\u0120a\": "
+                   "263, \"py\": 264, "
                    "\"python\": 310",
     .merges = "[\"b c\", \"a b\", [\"a\", \"bc\"], \"c d\", \"a a\", \"aa aa\", \"\u0120 a\", \"p y\"]",
-    .added = "[" TOK_ADDED(300, "<|im_start|>", true) ", " TOK_ADDED(301, "<|im_end|>", true) ", " TOK_ADDED(302, "<|im_end|>!", true) ", "
-             TOK_ADDED(303, "<think>", true) ", " TOK_ADDED(310, "python", false) ", " TOK_ADDED(311, "na\u00EFve \u4F60", false) "]"};
+    .added = "[" TOK_ADDED(300, "<|im_start|>", true) ", " TOK_ADDED(301, "<|im_end|>", true) ", "
+             TOK_ADDED(302, "<|im_end|>!", true) ", " TOK_ADDED(303, "<think>", true) ", " TOK_ADDED(310, "python", false) ", "
+             TOK_ADDED(311, "na\u00EFve \u4F60", false) "]"};
 
 static int setup(void **state)
 {

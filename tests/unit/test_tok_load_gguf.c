@@ -31,7 +31,8 @@ typedef struct fixture {
 
 static void good(fixture *f)
 {
-    static const char *const more[] = {"ab", "\u0120ab", "abc", "<|startoftext|>", "<|im_start|>", "<|im_end|>", "py th", "[PAD263]", "[PAD264]",
+    static const char *const more[] = {"ab", "\u0120ab", "abc", "<|startoftext|>", "<|im_start|>", "<|im_end|>", "py th",
+                                       "[PAD263]", "[PAD264]",
                                        "python"};
     static const int32_t more_types[] = {1, 1, 1, 3, 3, 3, 4, 5, 1, 4};
     int i;
@@ -343,7 +344,8 @@ static void long_token_and_template(void **state)
 
 static void wrong_value_types(void **state)
 {
-    static const char *const keys[] = {"tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
+    static const char *const keys[] = {"tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens",
+                                       "tokenizer.ggml.token_type",
                                        "tokenizer.ggml.merges"};
     fixture *f = *state;
     size_t i, k;

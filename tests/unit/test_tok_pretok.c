@@ -125,9 +125,12 @@ static void refused(fixture *f, const char *pattern, int status, const char *wha
 
 static void constructs_that_mean_something_else_are_refused(void **state)
 {
-    static const char *const bad[] = {"^a", "a$", "a.", "\\h", "\\w", "\\b", "\\R", "\\X", "\\C", "\\x41", "\\u0041", "\\1", "(a)\\1", "(?i)a",
-                                      "(?R)", "(?1)", "(*UTF)a", "(*LIMIT_MATCH=1)a", "(?P<x>a)", "(?#c)a", "(?m:a)", "[a[b]]", "[a&&b]", "[]a]",
-                                      "[^]a]", "[[:alpha:]]", "\\p{Greek}", "\\p{^L}", "\\pL", "a{,3}", "a{1}+", "a{b}", "a}", "[\\S]", "\\", "a\\",
+    static const char *const bad[] = {"^a", "a$", "a.", "\\h", "\\w", "\\b", "\\R", "\\X", "\\C", "\\x41", "\\u0041", "\\1",
+                                      "(a)\\1", "(?i)a",
+                                      "(?R)", "(?1)", "(*UTF)a", "(*LIMIT_MATCH=1)a", "(?P<x>a)", "(?#c)a", "(?m:a)", "[a[b]]",
+                                          "[a&&b]", "[]a]",
+                                      "[^]a]", "[[:alpha:]]", "\\p{Greek}", "\\p{^L}", "\\pL", "a{,3}", "a{1}+", "a{b}", "a}",
+                                          "[\\S]", "\\", "a\\",
                                       "\\Qa\\E", "\\K"};
     size_t i;
 
@@ -152,7 +155,8 @@ static void no_pattern_at_all(void **state)
     refused(*state, "\\p{Lx}", LFM2_ERR_FORMAT, "not a regular expression");
     refused(*state, "a*", LFM2_ERR_UNSUPPORTED, "nothing at all");
     refused(*state, "a|", LFM2_ERR_UNSUPPORTED, "nothing at all");
-    refused(*state, "(((((((((((((((((((((((((((((((((((((((((((((((((((a)))))))))))))))))))))))))))))))))))))))))))))))))))", LFM2_ERR_FORMAT,
+    refused(*state, "(((((((((((((((((((((((((((((((((((((((((((((((((((a)))))))))))))))))))))))))))))))))))))))))))))))))))",
+            LFM2_ERR_FORMAT,
             "not a regular expression");
 }
 
