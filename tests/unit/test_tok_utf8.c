@@ -25,7 +25,8 @@ static void every_code_point_survives(void **state)
 static void bad_sequences_are_not_valid(void **state)
 {
     static const char *const bad[] = {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x80\x80", "\xE0\x9F\xBF",
-                                      "\xED\xA0\x80", "\xED\xBF\xBF", "\xE1\x80", "\xE1\x80\x41", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF",
+                                      "\xED\xA0\x80", "\xED\xBF\xBF", "\xE1\x80", "\xE1\x80\x41", "\xF0\x80\x80\x80",
+                                          "\xF0\x8F\xBF\xBF",
                                       "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xF1\x80\x80", "\xFE", "\xFF"};
     char text[64];
     size_t i;
