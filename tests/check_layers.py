@@ -23,6 +23,7 @@ PUBLIC_ONLY = ("tools", "examples", "tests/consumer")
 THIRD_PARTY = {
     "jansson.h": ("lfm2_core/base/json.c",),
     "pcre2.h": ("tokenizers/pretok.c",),
+    "openssl/evp.h": ("tools/sha256.c",),
     "cblas.h": ("lfm2_core/kernels/blas.c",),
     "pthread.h": ("lfm2_core/base/pool.c", "lfm2_core/base/mapfile.c"),  # mapfile: pthread_once()
     "threads.h": (),

@@ -80,7 +80,7 @@ static int list_folder(tool *t, manifest *m)
     struct dirent *entry;
     int rc = 0;
 
-    if (!dir) return tool_fail(t, TOOL_MODEL, "%s: %s", m->folder, strerror(errno));
+    if (!dir) return tool_fail(t, errno == ENOMEM ? TOOL_NOMEM : TOOL_MODEL, "%s: %s", m->folder, strerror(errno));
     while (rc == 0 && (entry = readdir(dir)) != NULL) {
         if (belongs_to_model(entry->d_name)) rc = add_file(t, m, entry->d_name);
     }
@@ -114,20 +114,26 @@ static int hash_file(tool *t, const char *path, manifest_file *f, unsigned char 
     int rc = 0;
 
     if (fd < 0) return tool_fail(t, TOOL_MODEL, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) rc = tool_fail(t, TOOL_MODEL, "%s: not a regular file", path);
-    sha256_init(&hash);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return tool_fail(t, TOOL_MODEL, "%s: not a regular file", path);
+    }
+    if (sha256_init(&hash) < 0) {
+        close(fd);
+        return no_memory(t);
+    }
     while (rc == 0) {
         ssize_t got = read(fd, chunk, CHUNK_BYTES);
         if (tool_signal()) rc = 128 + tool_signal();
         else if (got < 0 && errno != EINTR) rc = tool_fail(t, TOOL_MODEL, "%s: %s", path, strerror(errno));
         else if (got == 0) break;
         else if (got > 0) {
-            sha256_add(&hash, chunk, (size_t)got);
+            if (sha256_add(&hash, chunk, (size_t)got) < 0) rc = no_memory(t);
             f->n_bytes += (uint64_t)got;
         }
     }
     close(fd);
-    sha256_finish(&hash, f->hex);
+    if (sha256_finish(&hash, f->hex) < 0 && rc == 0) rc = no_memory(t);
     return rc;
 }
 

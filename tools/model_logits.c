@@ -106,11 +106,13 @@ static int save(job *j, const char *path)
     return rc < 0 ? tool_fail_status(j->t, rc, TOOL_AT_OUTPUT, path) : 0;
 }
 
-static int print(job *j)
+/* What is to be printed is made first: once the file is there nothing but the printing itself can fail. */
+static int save_and_print(job *j, const char *path)
 {
     json_out out = {0};
     size_t i;
     int32_t k;
+    int rc;
 
     json_begin_object(&out, NULL);
     json_begin_array(&out, "ids");
@@ -121,7 +123,14 @@ static int print(job *j)
     for (k = 0; k < j->n_greedy; k++) json_put_int(&out, NULL, j->greedy[k]);
     json_end_array(&out);
     json_end_object(&out);
-    return tool_write_json(j->t, &out);
+    if (json_finish(&out) < 0) rc = tool_fail(j->t, TOOL_NOMEM, "result: %s", lfm2_strerror(LFM2_ERR_NOMEM));
+    else rc = save(j, path);
+    if (rc == 0) {
+        tool_write(j->t, out.data, out.n);
+        rc = tool_flush(j->t);
+    }
+    json_fini(&out);
+    return rc;
 }
 
 int model_logits(tool *t)
@@ -143,8 +152,7 @@ int model_logits(tool *t)
     if (rc == 0) rc = read_ids(&j);
     if (rc == 0) rc = set_up(&j);
     if (rc == 0) rc = compute(&j);
-    if (rc == 0) rc = save(&j, path);
-    if (rc == 0) rc = print(&j);
+    if (rc == 0) rc = save_and_print(&j, path);
     lfm2_sampler_destroy(j.sampler);
     lfm2_session_destroy(j.session);
     free(j.greedy);

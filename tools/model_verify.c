@@ -25,22 +25,24 @@ static void on_bad_tensor(void *ctx, const lfm2_tensor *tensor, uint64_t n_bad)
     json_end_object(&v->bad);
 }
 
-/* The list to compare with: --manifest, or SHA256SUMS beside the files. Returns NULL for none; freed by the caller. */
-static char *find_list(const tool *t, const manifest *m)
+/* The list to compare with: --manifest, or SHA256SUMS beside the files; *list NULL for none, freed by the caller. */
+static int find_list(tool *t, const manifest *m, char **list)
 {
     static const char name[] = "SHA256SUMS";
     const char *given = cli_text(&t->cli, "manifest");
     size_t n = strlen(m->folder) + sizeof name;
-    char *path;
 
-    if (cli_flag(&t->cli, "no-verify")) return NULL;
-    if (given) return strdup(given);
-    path = malloc(n);
-    if (!path) return NULL;
-    snprintf(path, n, "%s%s", m->folder, name);
-    if (access(path, F_OK) == 0) return path;
-    free(path);
-    return NULL;
+    *list = NULL;
+    if (cli_flag(&t->cli, "no-verify")) return 0;
+    *list = given ? strdup(given) : malloc(n);
+    if (!*list) return tool_fail(t, TOOL_NOMEM, "list of hashes: %s", lfm2_strerror(LFM2_ERR_NOMEM));
+    if (given) return 0;
+    snprintf(*list, n, "%s%s", m->folder, name);
+    if (access(*list, F_OK) != 0) {
+        free(*list);
+        *list = NULL;
+    }
+    return 0;
 }
 
 static int check_contents(tool *t, const char *path, verdict *v)
@@ -93,7 +95,7 @@ int model_verify(tool *t)
     const char *path = t->cli.n_args ? t->cli.args[0] : NULL;
     manifest m = {0};
     verdict v = {.t = t};
-    char *list;
+    char *list = NULL;
     size_t i;
     int rc = path ? 0 : tool_model_path(t, &path), printed = 0;
 
@@ -101,7 +103,8 @@ int model_verify(tool *t)
     if (rc == 0) rc = tool_open_runtime(t);
     if (rc == 0) rc = manifest_hash(t, path, &m);
     if (rc) goto end;
-    list = find_list(t, &m);
+    rc = find_list(t, &m, &list);
+    if (rc) goto end;
     if (list) rc = manifest_compare(t, &m, list);
     else tool_note(t, 1, "%s: no list of hashes to compare with", path);
     free(list);

@@ -1,101 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
- * SHA-256 (FIPS 180-4). */
+ * SHA-256 by libcrypto, which uses the processor's own instructions for it: model files are gigabytes. */
 #include "tools/sha256.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
-#include <string.h>
 
-static const uint32_t round_constants[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-static uint32_t rotate(uint32_t x, int n)
+int sha256_init(sha256 *s)
 {
-    return x >> n | x << (32 - n);
+    s->context = EVP_MD_CTX_new();
+    if (!s->context) return -1;
+    if (EVP_DigestInit_ex(s->context, EVP_sha256(), NULL) == 1) return 0;
+    EVP_MD_CTX_free(s->context);
+    s->context = NULL;
+    return -1;
 }
 
-static uint32_t load_be(const unsigned char *p)
+int sha256_add(sha256 *s, const void *data, size_t n)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    return EVP_DigestUpdate(s->context, data, n) == 1 ? 0 : -1;
 }
 
-static void compress(uint32_t state[8], const unsigned char *block)
+int sha256_finish(sha256 *s, char hex[SHA256_HEX_BYTES])
 {
-    uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3];
-    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    int i;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    const int ok = EVP_DigestFinal_ex(s->context, digest, &n) == 1 && 2 * n + 1 == SHA256_HEX_BYTES;
 
-    for (i = 0; i < 16; i++) w[i] = load_be(block + 4 * i);
-    for (; i < 64; i++) {
-        uint32_t s0 = rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3;
-        uint32_t s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10;
-        w[i] = w[i - 16] + s0 + w[i - 7] + s1;
-    }
-    for (i = 0; i < 64; i++) {
-        uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + round_constants[i] + w[i];
-        uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-        h = g;
-        g = f;
-        f = e;
-        e = d + t1;
-        d = c;
-        c = b;
-        b = a;
-        a = t1 + t2;
-    }
-    state[0] += a;
-    state[1] += b;
-    state[2] += c;
-    state[3] += d;
-    state[4] += e;
-    state[5] += f;
-    state[6] += g;
-    state[7] += h;
-}
-
-void sha256_init(sha256 *s)
-{
-    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
-    memset(s, 0, sizeof *s);
-    memcpy(s->state, start, sizeof start);
-}
-
-void sha256_add(sha256 *s, const void *data, size_t n)
-{
-    const unsigned char *p = data;
-    size_t held = (size_t)(s->n_bytes % 64);
-
-    s->n_bytes += n;
-    if (held) {
-        size_t room = 64 - held, take = n < room ? n : room;
-        memcpy(s->block + held, p, take);
-        if (take < room) return;
-        compress(s->state, s->block);
-        p += take;
-        n -= take;
-    }
-    for (; n >= 64; p += 64, n -= 64) compress(s->state, p);
-    if (n) memcpy(s->block, p, n);
-}
-
-void sha256_finish(sha256 *s, char hex[SHA256_HEX_BYTES])
-{
-    static const unsigned char padding[64] = {0x80};
-    unsigned char length[8];
-    uint64_t n_bits = s->n_bytes * 8;
-    size_t held = (size_t)(s->n_bytes % 64);
-    int i;
-
-    for (i = 0; i < 8; i++) length[i] = (unsigned char)(n_bits >> (56 - 8 * i));
-    sha256_add(s, padding, held < 56 ? 56 - held : 120 - held);
-    sha256_add(s, length, 8);
-    for (i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)s->state[i]);
+    EVP_MD_CTX_free(s->context);
+    s->context = NULL;
+    for (unsigned i = 0; ok && i < n; i++) snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    return ok ? 0 : -1;
 }

@@ -44,8 +44,8 @@ static int run_path(const char *path, int depth)
     for (const struct dirent *e = readdir(dir); e && rc == 0; e = readdir(dir)) {
         char child[4096];
         if (e->d_name[0] == '.') continue;
-        snprintf(child, sizeof child, "%s/%s", path, e->d_name);
-        rc = run_path(child, depth + 1);
+        const int n = snprintf(child, sizeof child, "%s/%s", path, e->d_name);
+        rc = n > 0 && (size_t)n < sizeof child ? run_path(child, depth + 1) : -1;
     }
     closedir(dir);
     return rc;

@@ -445,9 +445,9 @@ static void expect_hash(const char *data, size_t n, size_t piece, const char *he
     char got[SHA256_HEX_BYTES];
     size_t i;
 
-    sha256_init(&s);
-    for (i = 0; i < n; i += piece) sha256_add(&s, data + i, n - i < piece ? n - i : piece);
-    sha256_finish(&s, got);
+    assert_int_equal(sha256_init(&s), 0);
+    for (i = 0; i < n; i += piece) assert_int_equal(sha256_add(&s, data + i, n - i < piece ? n - i : piece), 0);
+    assert_int_equal(sha256_finish(&s, got), 0);
     assert_string_equal(got, hex);
 }
 
