@@ -582,7 +582,7 @@ static void sibling_refused(fixture *f, const char *name, const char *text, int 
 static void bad_siblings(void **state)
 {
     fixture *f = *state;
-    char *wide = malloc(((size_t)1 << 20) + 2), path[128];
+    char *wide = malloc(((size_t)1 << 20) + 32), path[128];
     lfm2_tokenizer *tok = NULL;
 
     sibling_refused(f, "tokenizer_config.json", "[]", LFM2_ERR_FORMAT, "not an object");
@@ -599,9 +599,12 @@ static void bad_siblings(void **state)
     sibling_refused(f, "config.json", "{\"eos_token_id\": 1.5}", LFM2_ERR_FORMAT, "eos_token_id");
     sibling_refused(f, "config.json", "{\"text_config\": {\"eos_token_id\": true}}", LFM2_ERR_FORMAT, "eos_token_id");
     assert_non_null(wide);
-    memset(wide, 'x', ((size_t)1 << 20) + 1);
+    memset(wide, 'x', ((size_t)1 << 20) + 32);
     wide[((size_t)1 << 20) + 1] = '\0';
     sibling_refused(f, "chat_template.jinja", wide, LFM2_ERR_LIMIT, "limit");
+    memcpy(wide, "{\"chat_template\": \"", 19);
+    strcpy(wide + 19 + ((size_t)1 << 20) + 1, "\"}");
+    sibling_refused(f, "tokenizer_config.json", wide, LFM2_ERR_LIMIT, "allowed is 1 MiB");
     free(wide);
 
     put_tokenizer(f); /* a folder in the place of a file */
