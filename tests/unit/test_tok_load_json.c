@@ -305,10 +305,11 @@ static void other_stages(void **state)
 
 static void stages_that_change_nothing(void **state)
 {
-    static const char *const posts[] = {"{\"type\": \"ByteLevel\", \"trim_offsets\": false}",
-                                        "{\"type\": \"TemplateProcessing\", \"single\": []}",
-                                        "{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, {\"type\": "
-                                        "\"TemplateProcessing\"}]}"};
+    static const char *const posts[] = {
+        "{\"type\": \"ByteLevel\", \"trim_offsets\": false}",
+        "{\"type\": \"TemplateProcessing\", \"single\": []}",
+        "{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, {\"type\": \"TemplateProcessing\"}]}",
+    };
     fixture *f = *state;
     lfm2_tokenizer *tok = NULL;
     size_t i;
@@ -603,6 +604,7 @@ static void bad_siblings(void **state)
     wide[((size_t)1 << 20) + 1] = '\0';
     sibling_refused(f, "chat_template.jinja", wide, LFM2_ERR_LIMIT, "limit");
     memcpy(wide, "{\"chat_template\": \"", 19);
+    wide[((size_t)1 << 20) + 1] = 'x';
     strcpy(wide + 19 + ((size_t)1 << 20) + 1, "\"}");
     sibling_refused(f, "tokenizer_config.json", wide, LFM2_ERR_LIMIT, "allowed is 1 MiB");
     free(wide);
