@@ -28,6 +28,7 @@ void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t bytes);
 void *__real_realloc(void *p, size_t n);
 void __real_free(void *p);
+char *__real_strdup(const char *text);
 void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, off_t from);
 int __real_munmap(void *at, size_t n);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
@@ -40,6 +41,7 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t bytes);
 void *__wrap_realloc(void *p, size_t n);
 void __wrap_free(void *p);
+char *__wrap_strdup(const char *text);
 void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t from);
 int __wrap_munmap(void *at, size_t n);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
@@ -73,6 +75,13 @@ void __wrap_free(void *p)
 {
     if (p != NULL) atomic_fetch_sub(&n_blocks, 1);
     __real_free(p);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    char *p = refuse() ? NULL : __real_strdup(text);
+    if (p != NULL) atomic_fetch_add(&n_blocks, 1);
+    return p;
 }
 
 void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t from)
