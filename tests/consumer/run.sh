@@ -28,7 +28,8 @@ lib=$(dirname "$(dirname "$pc")")
 
 echo "CMake package:"
 "$cmake" -S "$here" -B "$work/by-cmake" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
-    ${cxx:+-DCMAKE_CXX_COMPILER="$cxx"} -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" >"$work/log" || { cat "$work/log"; exit 1; }
+    ${cxx:+-DCMAKE_CXX_COMPILER="$cxx"} -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" >"$work/log" \
+    || { cat "$work/log"; exit 1; }
 "$cmake" --build "$work/by-cmake" >"$work/log" || { cat "$work/log"; exit 1; }
 "$work/by-cmake/consumer"
 if [ -n "$cxx" ]; then "$work/by-cmake/consumer_cpp"; fi
