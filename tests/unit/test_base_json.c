@@ -205,7 +205,9 @@ static void refused(void **state)
         "nan", "NaN",
         "Infinity", "-",
         "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x10", "'a'", "\"", "\"\\\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"",
-        "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\t\"", "\"a\nb\"", "[1] 2", "{} {}", "[]]", "1 //c", "/* c */ 1",
+        "\"\\ud800\"", "\"\\ud800abcdefg\"", "\"\\ud800\\nabcde\"", "\"\\ud800\\ue000\"", "\"\\ud800\\ud80\"",
+        "\"\\ud800\\udc0g\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\t\"", "\"a\nb\"", "[1] 2", "{} {}", "[]]",
+        "1 //c", "/* c */ 1",
         "\xef\xbb\xbf[]", "9223372036854775808", "-9223372036854775809", "18446744073709551616", "1e309", "-1e309",
         "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "{\"\":1,\"\":1}", "{\"o\":{\"k\":0,\"j\":0,\"k\":0}}",
         "\"\\u0000\"", "{\"\\u0000\":1}", "{\"a\\u0000b\":1}",
@@ -369,6 +371,14 @@ static void without_memory(void **state)
     f->heap.fail_at = f->heap.n_calls + 1;
     assert_int_equal(lfm2__json_parse(f->rt, "label", "[]", 2, &wide, &doc), LFM2_ERR_NOMEM);
     assert_null(doc);
+    static const char *const texts[] = {"\"\\n\"", "1.5", "{\"a\":1}"}; /* the second request is for the scratch, or for the key */
+    for (size_t i = 0; i < LFM2__COUNT_OF(texts); i++) {
+        f->heap.fail_at = f->heap.n_calls + 2;
+        f->log.n_lines = 0;
+        assert_int_equal(lfm2__json_parse(f->rt, "label", texts[i], strlen(texts[i]), &wide, &doc), LFM2_ERR_NOMEM);
+        assert_null(doc);
+        assert_int_equal(f->log.n_lines, 1);
+    }
 }
 
 /* --- files --- */
