@@ -209,6 +209,16 @@ static void report_nonfinite(void *ctx, const lfm2_tensor *tensor, uint64_t n_ba
     tool_fail(ctx, TOOL_MODEL, "%s: %llu values are not finite", tensor->name, (unsigned long long)n_bad);
 }
 
+int tool_load_tokenizer(tool *t, const char *path)
+{
+    int rc = lfm2_tokenizer_load(t->rt, lfm2_model_weights(t->model), &t->tok);
+
+    if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_MODEL, path);
+    const int n_ids = (int)lfm2_tokenizer_n_ids(t->tok), n_rows = (int)lfm2_model_config(t->model)->n_vocab;
+    if (n_ids > n_rows) return tool_fail(t, TOOL_MODEL, "%s: the tokenizer has %d ids, the model only %d rows", path, n_ids, n_rows);
+    return 0;
+}
+
 int tool_open_model(tool *t, const char *path)
 {
     int64_t start_us = tool_now_us();
@@ -223,8 +233,8 @@ int tool_open_model(tool *t, const char *path)
         rc = lfm2_weights_verify(lfm2_model_weights(t->model), report_nonfinite, t);
         if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_MODEL, path);
     }
-    rc = lfm2_tokenizer_load(t->rt, lfm2_model_weights(t->model), &t->tok);
-    if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_MODEL, path);
+    rc = tool_load_tokenizer(t, path);
+    if (rc) return rc;
     t->load_ms = (double)(tool_now_us() - start_us) / 1e3;
     return 0;
 }

@@ -61,6 +61,8 @@ int tool_signal(void);
 int tool_open_runtime(tool *t);
 /* Load model and tokenizer of --model (or `path` if not NULL), after --manifest, with --check-model. */
 int tool_open_model(tool *t, const char *path);
+/* The tokenizer that belongs to the loaded model of that path, which must have a row for each of its ids. */
+int tool_load_tokenizer(tool *t, const char *path);
 /* The tokenizer alone. */
 int tool_open_tokenizer(tool *t);
 /* --model, or the reason why there is none. */

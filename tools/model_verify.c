@@ -50,8 +50,7 @@ static int check_contents(tool *t, const char *path, verdict *v)
     int rc = lfm2_model_load(t->rt, path, &t->model);
 
     if (rc == 0) rc = lfm2_weights_verify(lfm2_model_weights(t->model), on_bad_tensor, v);
-    if (rc == 0) rc = lfm2_tokenizer_load(t->rt, lfm2_model_weights(t->model), &t->tok);
-    return rc < 0 ? tool_fail_status(t, rc, TOOL_AT_MODEL, path) : 0;
+    return rc < 0 ? tool_fail_status(t, rc, TOOL_AT_MODEL, path) : tool_load_tokenizer(t, path);
 }
 
 static void put_files(json_out *j, const manifest *m)

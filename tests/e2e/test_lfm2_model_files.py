@@ -158,6 +158,14 @@ class BadModels(Case):
         (model / "tokenizer.json").unlink()
         self.refuse(2, "tokenizer.json", "tokenize", "-m", model, "-p", "a")
 
+    def test_more_ids_than_rows(self):
+        model = self.copy_model()
+        tokenizer = json.loads((model / "tokenizer.json").read_text())
+        beyond = {**tokenizer["added_tokens"][-1], "id": 1600, "content": "<|beyond|>"}
+        (model / "tokenizer.json").write_text(json.dumps({**tokenizer, "added_tokens": tokenizer["added_tokens"] + [beyond]}))
+        self.refuse(2, "1601 ids", "generate", "-m", model, "-p", "a")
+        self.refuse_verify(2, "1601 ids", "verify", model)
+
     def test_not_finite(self):
         model = self.copy_model()
         self.poison(model)
