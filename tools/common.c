@@ -215,7 +215,9 @@ int tool_load_tokenizer(tool *t, const char *path)
 
     if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_MODEL, path);
     const int n_ids = (int)lfm2_tokenizer_n_ids(t->tok), n_rows = (int)lfm2_model_config(t->model)->n_vocab;
-    if (n_ids > n_rows) return tool_fail(t, TOOL_MODEL, "%s: the tokenizer has %d ids, the model only %d rows", path, n_ids, n_rows);
+    if (n_ids > n_rows) {
+        return tool_fail(t, TOOL_MODEL, "%s: the tokenizer has %d ids, the model only %d rows", path, n_ids, n_rows);
+    }
     return 0;
 }
 
