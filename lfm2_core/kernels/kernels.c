@@ -37,7 +37,8 @@ void lfm2__kernels_init(lfm2__kernels *k, uint32_t cpu_flags)
 #endif
 }
 
-void lfm2__kernels_report(const lfm2__kernels *k, void (*line)(void *ctx, const char *entry, const char *impl), void *ctx)
+void lfm2__kernels_report(const lfm2__kernels *k, uint32_t dtypes, void (*line)(void *ctx, const char *entry, const char *impl),
+                          void *ctx)
 {
     lfm2__kernels steps[LFM2__COUNT_OF(ladder)]; /* what each step alone fills in */
     memset(steps, 0, sizeof steps);
@@ -55,6 +56,7 @@ void lfm2__kernels_report(const lfm2__kernels *k, void (*line)(void *ctx, const 
 
     for (int t = 0; t < LFM2_DTYPE_N_COMPUTE; t++) {
         char dtype[16], entry[32];
+        if (!(dtypes >> t & 1u)) continue;
         (void)snprintf(dtype, sizeof dtype, "%s", lfm2_dtype_name((lfm2_dtype)t));
         for (char *c = dtype; *c; c++) *c = (char)tolower((unsigned char)*c);
         (void)snprintf(entry, sizeof entry, "gemm_%s", dtype);
@@ -62,7 +64,8 @@ void lfm2__kernels_report(const lfm2__kernels *k, void (*line)(void *ctx, const 
         (void)snprintf(entry, sizeof entry, "dequant_%s", dtype);
         REPORT(entry, dequant[t]);
     }
-    line(ctx, "gemm_blas", k->gemm_blas ? "blas" : "none"); /* not by its init, which changes OpenBLAS's settings */
+    if (dtypes >> LFM2_DTYPE_F32 & 1u)
+        line(ctx, "gemm_blas", k->gemm_blas ? "blas" : "none"); /* not by its init, which changes OpenBLAS's settings */
     REPORT("rms_norm", rms_norm);
     REPORT("silu_mul", silu_mul);
     REPORT("add", add);

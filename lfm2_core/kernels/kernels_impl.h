@@ -89,8 +89,10 @@ void lfm2__kernels_init_avx512(lfm2__kernels *k);
 void lfm2__kernels_init_neon(lfm2__kernels *k);
 void lfm2__kernels_init_blas(lfm2__kernels *k);
 
-/* Name of the implementation chosen for each entry, one call per entry: ("gemm_q4_0", "avx512"). */
-void lfm2__kernels_report(const lfm2__kernels *k, void (*line)(void *ctx, const char *entry, const char *impl), void *ctx);
+/* Name of the implementation chosen for each entry, one call per entry: ("gemm_q4_0", "avx512"). dtypes: a bit 1 << lfm2_dtype
+ * for each type whose products and dequantisation are of interest. */
+void lfm2__kernels_report(const lfm2__kernels *k, uint32_t dtypes, void (*line)(void *ctx, const char *entry, const char *impl),
+                          void *ctx);
 
 /* y = x * W^T on the pool. x f32 [n_tok, n_cols] packed, y f32 [n_tok, n_rows] packed.
  * Work is cut into row blocks whose borders do not depend on the thread count. */

@@ -88,6 +88,7 @@ static int count_tensor(void *ctx, const lfm2__bind_row *row, int32_t layer, int
     if (!row->dst->data || (row->dst == &m->head && m->cfg.tied_head)) return 0;
     m->n_params += (uint64_t)row->dst->n_rows * (uint64_t)row->dst->n_cols;
     m->n_bytes += (uint64_t)row->dst->n_rows * (uint64_t)row->dst->row_bytes;
+    if (row->n_dims == 2) m->dtypes |= 1u << row->dst->dtype;
     return 0;
 }
 
@@ -228,5 +229,5 @@ uint64_t lfm2_model_n_bytes(const lfm2_model *m)
 
 void lfm2_model_kernels(const lfm2_model *m, void (*line)(void *ctx, const char *entry, const char *impl), void *ctx)
 {
-    if (m && line) lfm2__kernels_report(&m->k, line, ctx);
+    if (m && line) lfm2__kernels_report(&m->k, m->dtypes, line, ctx);
 }

@@ -99,6 +99,7 @@ struct lfm2_model {
     float *inv_freq;        /* [D / 2] */
     int32_t n_conv, n_attn;
     uint64_t n_params, n_bytes;
+    uint32_t dtypes; /* bit 1 << lfm2_dtype for each type that a matrix has */
 };
 
 /* Which names the experts go by. */

@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     if (o.list) {
         lfm2__kernels k;
         lfm2__kernels_init(&k, lfm2__cpu_detect() & o.cpu_mask);
-        lfm2__kernels_report(&k, print_entry, NULL);
+        lfm2__kernels_report(&k, UINT32_MAX, print_entry, NULL);
         return 0;
     }
     if (o.bench) return ck_bench(impls, n, o.type, o.n_threads, o.mib) < 0 ? 1 : 0;
