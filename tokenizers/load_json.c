@@ -220,6 +220,18 @@ static int read_vocab(lfm2_tokenizer *tok, const lfm2__json *vocab)
 }
 
 /* "left right" or ["left", "right"]. Returns 0, or -1 if it is neither. */
+/* Files of this family number their tokens without gaps. */
+static int check_gaps(const lfm2_tokenizer *tok, int32_t n_ids)
+{
+    int32_t id;
+
+    for (id = 0; id < n_ids; id++)
+        if (lfm2__vocab_kind(&tok->vocab, id) == LFM2__TOK_NONE)
+            return lfm2__fail(tok->rt, LFM2_ERR_FORMAT, "%s: model.vocab: no token has id %d of %d", tok->label, (int)id,
+                              (int)n_ids);
+    return 0;
+}
+
 static int merge_parts(const lfm2__json *v, const char **left, size_t *left_n, const char **right, size_t *right_n)
 {
     const char *space;
@@ -279,6 +291,7 @@ int lfm2__tok_read_json(lfm2_tokenizer *tok, const lfm2__json *root)
     if (rc == 0) rc = lfm2__vocab_init(&tok->vocab, tok->rt, n_ids);
     for (i = 0; rc == 0 && i < lfm2__json_size(added); i++) rc = read_added_token(tok, i, lfm2__json_at(added, i), vocab);
     if (rc == 0) rc = read_vocab(tok, vocab);
+    if (rc == 0) rc = check_gaps(tok, n_ids);
     if (rc == 0) rc = read_merges(tok, lfm2__json_get(model, "merges"));
     return rc;
 }

@@ -18,7 +18,7 @@
 
 /* Numbered as GGUF's token types. */
 typedef enum lfm2__tok_kind {
-    LFM2__TOK_NONE = 0,    /* a gap between ids */
+    LFM2__TOK_NONE = 0,    /* an id without a token: a padding row of a GGUF file */
     LFM2__TOK_NORMAL = 1,
     LFM2__TOK_CONTROL = 3, /* special: recognised only where the caller allows it */
     LFM2__TOK_USER = 4,    /* added but not special: cut out of any text */

@@ -19,7 +19,8 @@ LFM2_API int lfm2_tokenizer_load(lfm2_runtime *rt, const lfm2_weights *w, lfm2_t
 LFM2_API int lfm2_tokenizer_load_json(lfm2_runtime *rt, const char *path, lfm2_tokenizer **out);
 LFM2_API void lfm2_tokenizer_unload(lfm2_tokenizer *tok);
 
-/* Ids that the tokenizer defines are 0..n_ids-1, perhaps with gaps; a model may have more rows: those are never to be sampled. */
+/* Ids are 0..n_ids-1, in a GGUF file padding rows among them; a model may have more rows. Only lfm2_tokenizer_is_defined() ones are
+ * ever to be sampled. */
 LFM2_API int32_t lfm2_tokenizer_n_ids(const lfm2_tokenizer *tok);
 
 /* Id of a token by its exact text ("<|im_end|>"), or -1. */

@@ -369,6 +369,26 @@ static int load_gguf(fixture *f, const toy_kv *change, lfm2_config *cfg)
 static const int32_t SHORT_LIST[] = { 1, 2 }, UNEVEN[] = { 0, 2, 0, 0, 1 }, NEGATIVE[] = { 0, -2, 0, 0, 2 }, LARGE[] = { 0, 5, 0,
                                                                                                                          0, 5 };
 
+/* llama.cpp #25821: more layers than its fixed array had places for; #24085: a division by the number of heads. */
+static void test_gguf_block_count_over_limit_25821(void **state)
+{
+    (void)state;
+    const double counts[] = { LFM2_MAX_LAYERS + 1, 513, 65536 };
+    for (size_t i = 0; i < LFM2__COUNT_OF(counts); i++) {
+        const toy_kv change = { .key = "block_count", .kind = TOY_KV_U32, .v = counts[i] };
+        assert_int_equal(load_gguf(&dense, &change, NULL), LFM2_ERR_FORMAT);
+        assert_named(&dense, "m.gguf", "block_count");
+    }
+}
+
+static void test_gguf_head_count_zero_24085(void **state)
+{
+    (void)state;
+    const toy_kv change = { .key = "attention.head_count", .kind = TOY_KV_U32, .v = 0 };
+    assert_int_equal(load_gguf(&dense, &change, NULL), LFM2_ERR_FORMAT);
+    assert_named(&dense, "m.gguf", "attention.head_count");
+}
+
 static void test_gguf_bad_numbers(void **state)
 {
     (void)state;
@@ -499,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_bad_numbers), cmocka_unit_test(test_rope_parameters), cmocka_unit_test(test_switches_and_lists),
         cmocka_unit_test(test_attention_indices), cmocka_unit_test(test_old_schema), cmocka_unit_test(test_nested_schemas),
         cmocka_unit_test(test_width_rule), cmocka_unit_test(test_published_widths), cmocka_unit_test(test_other_families_json),
+        cmocka_unit_test(test_gguf_block_count_over_limit_25821), cmocka_unit_test(test_gguf_head_count_zero_24085),
         cmocka_unit_test(test_gguf_bad_numbers), cmocka_unit_test(test_gguf_variants), cmocka_unit_test(test_gguf_fields),
         cmocka_unit_test(test_config_load),
     };

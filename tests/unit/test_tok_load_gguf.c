@@ -252,7 +252,6 @@ static void bad_lists(void **state)
     refused(f, LFM2_ERR_UNSUPPORTED, "tokenizer.ggml.token_type[0]");
 }
 
-/* M6 */
 static void bad_tokens(void **state)
 {
     static const struct {
@@ -290,7 +289,6 @@ static void bad_tokens(void **state)
     }
 }
 
-/* M6 */
 static void bad_merges(void **state)
 {
     static const struct {

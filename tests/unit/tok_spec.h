@@ -3,6 +3,9 @@
 #ifndef TOK_SPEC_H
 #define TOK_SPEC_H
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/str.h"
 #include "tokenizers/pretok.h"
 #include "tokenizers/utf8.h"
@@ -18,7 +21,8 @@ typedef struct tok_spec {
     const char *post_processor;
     const char *decoder;
     const char *top;           /* more fields at the top: ", \"x\": 1" */
-    int missing_byte;          /* leave the symbol of this byte out (-1 or 0 = none) */
+    int missing_byte;          /* another token in place of the symbol of this byte (-1 or 0 = none) */
+    int keep_gaps;             /* 0: ids between those above are filled with tokens that no text has */
 } tok_spec;
 
 #define TOK_ADDED(id, text, special)                                                                           \
@@ -50,17 +54,40 @@ static inline uint32_t tok_symbol(int b) /* character that stands for a byte */
     return 256u + (uint32_t)n;
 }
 
+#define TOK_CAP_FILLED 4096
+
+/* Mark the ids in a piece of JSON: numbers behind ": ". */
+static inline void tok_mark_ids(const char *json, unsigned char *used)
+{
+    for (const char *at = json; at != NULL && (at = strstr(at, ": ")) != NULL; at += 2) {
+        const unsigned long id = at[2] >= '0' && at[2] <= '9' ? strtoul(at + 2, NULL, 10) : TOK_CAP_FILLED;
+        if (id < TOK_CAP_FILLED) used[id] = 1;
+    }
+}
+
+static inline void tok_fill_gaps(lfm2__str *s, const char *added, const char *extra_vocab)
+{
+    unsigned char used[TOK_CAP_FILLED] = {0};
+    int id, end = TOK_CAP_FILLED;
+
+    tok_mark_ids(added, used);
+    tok_mark_ids(extra_vocab, used);
+    while (end > 256 && !used[end - 1]) end--;
+    for (id = 256; id < end; id++)
+        if (!used[id]) lfm2__str_printf(s, ", \"~~%d~~\": %d", id, id);
+}
+
 /* Append the tokenizer.json to s, whose status says whether that worked. */
 static inline void tok_write(lfm2__str *s, const tok_spec *spec)
 {
+    const char *added = tok_or(spec->added, "[" TOK_ADDED(300, "<|im_start|>", true) ", " TOK_ADDED(301, "<|im_end|>", true) ", "
+                                            TOK_ADDED(302, "<|startoftext|>", true) "]");
     int b;
     char utf8[4];
 
     lfm2__str_printf(s, "{\"version\": \"1.0\", \"truncation\": null, \"padding\": null, \"added_tokens\": %s, \"normalizer\": "
                         "%s, ",
-                     tok_or(spec->added, "[" TOK_ADDED(300, "<|im_start|>", true) ", " TOK_ADDED(301, "<|im_end|>", true) ", "
-                                         TOK_ADDED(302, "<|startoftext|>", true) "]"),
-                     tok_or(spec->normalizer, "null"));
+                     added, tok_or(spec->normalizer, "null"));
     if (spec->pre_tokenizer != NULL) {
         lfm2__str_printf(s, "\"pre_tokenizer\": %s, ", spec->pre_tokenizer);
     } else {
@@ -76,13 +103,17 @@ static inline void tok_write(lfm2__str *s, const tok_spec *spec)
                      tok_or(spec->decoder, "{\"type\": \"ByteLevel\"}"), tok_or(spec->model,
                                                                                 "\"type\": \"BPE\", \"ignore_merges\": true"));
     for (b = 0; b < 256; b++) {
-        if (spec->missing_byte > 0 && b == spec->missing_byte) continue;
         lfm2__str_puts(s, b > 0 ? ", \"" : "\"");
+        if (spec->missing_byte > 0 && b == spec->missing_byte) {
+            lfm2__str_printf(s, "~~%d~~\": %d", b, b);
+            continue;
+        }
         if (b == '"' || b == '\\') lfm2__str_puts(s, "\\");
         lfm2__str_put(s, utf8, lfm2__utf8_encode(tok_symbol(b), utf8));
         lfm2__str_printf(s, "\": %d", b);
     }
     if (spec->extra_vocab != NULL) lfm2__str_printf(s, ", %s", spec->extra_vocab);
+    if (!spec->keep_gaps) tok_fill_gaps(s, added, spec->extra_vocab);
     lfm2__str_printf(s, "}, \"merges\": %s}%s}", tok_or(spec->merges, "[]"), tok_or(spec->top, ""));
 }
 
