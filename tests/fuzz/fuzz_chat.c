@@ -2,32 +2,13 @@
  * Messages in JSON: the first byte chooses template and switches, the rest is rendered and encoded. No message may forge a turn,
  * the ids must give the rendered text back, and trusting the messages must be the same as encoding that text with special tokens
  * obeyed. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz/fuzzing.h"
 
 #include "base/runtime_impl.h"
 #include "tokenizers/tok_impl.h"
 #include "unit/tok_spec.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-#define CHECK(what)                                                            \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);         \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
 enum { IM_START = 300, IM_END = 301, BOS = 302, IMAGE = 303 };
-
-static void check_line(void *ctx, lfm2_log_level level, const char *line)
-{
-    (void)ctx;
-    (void)level;
-    CHECK(strlen(line) < 200); /* places and counts, no content */
-}
 
 static lfm2_tokenizer *fuzz_tokenizer(void)
 {
@@ -42,13 +23,9 @@ static lfm2_tokenizer *fuzz_tokenizer(void)
         .merges = "[\"e r\", \"u s\", \"us er\", \"\u010A \u010A\"]"};
 
     if (tok == NULL) {
-        lfm2_runtime_params params = lfm2_runtime_params_default();
-        lfm2_runtime *rt = NULL;
+        lfm2_runtime *rt = fuzz_runtime(200);
         lfm2__str text;
 
-        params.n_threads = 1;
-        params.log = check_line;
-        CHECK(lfm2_runtime_create(&params, &rt) == 0);
         lfm2__str_init(&text, rt);
         tok_write(&text, &spec);
         CHECK(text.status == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Configurations: any config.json, and any GGUF file's keys. What is accepted keeps the promises on which every size later rests.
- * */
+ * Configurations: any config.json, and any GGUF file's keys. What is accepted keeps the promises on which every later size
+ * rests. */
 #include "fuzz/weights_fuzzing.h"
 #include "model/model_impl.h"
 
@@ -44,7 +44,7 @@ static int from_gguf(lfm2_runtime *rt, const uint8_t *data, size_t n, lfm2_confi
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    lfm2_runtime *rt = fuzz_runtime();
+    lfm2_runtime *rt = fuzz_runtime(0);
     lfm2_config cfg;
     n_lines = 0;
     int rc = lfm2__is_gguf(data, n) ? from_gguf(rt, data, n, &cfg) : from_json(rt, data, n, &cfg);

@@ -1,43 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * JSON: any bytes within tight limits; what is accepted is walked, written, read again and must come out the same. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz/fuzzing.h"
 
 #include "base/json.h"
 #include "base/runtime_impl.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-#define CHECK(what)                                                            \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);         \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
-static int n_lines;
-
-static void count_line(void *ctx, lfm2_log_level level, const char *line)
-{
-    (void)ctx;
-    CHECK(level == LFM2_LOG_ERROR);
-    CHECK(strncmp(line, "fuzz:", 5) == 0);
-    n_lines++;
-}
-
-static lfm2_runtime *fuzz_runtime(void)
-{
-    static lfm2_runtime *rt;
-    if (rt == NULL) {
-        lfm2_runtime_params params = lfm2_runtime_params_default();
-        params.n_threads = 1;
-        params.log = count_line;
-        CHECK(lfm2_runtime_create(&params, &rt) == 0);
-    }
-    return rt;
-}
 
 /* Values and keys under v. */
 static size_t count_values(const lfm2__json *v)
@@ -60,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const lfm2__json_limits limits = {.max_bytes = 4096, .max_depth = 20, .max_values = 500};
     static const lfm2__json_limits wide = {.max_bytes = (size_t)1 << 20, .max_depth = 20, .max_values = 500};
-    lfm2_runtime *rt = fuzz_runtime();
+    lfm2_runtime *rt = fuzz_runtime(0);
     lfm2__json_doc *doc = NULL, *again = NULL;
     char *text = NULL, *text_again = NULL;
     size_t text_n = 0, again_n = 0;

@@ -2,7 +2,7 @@
  * Saved sequences: any bytes, as they are and behind a right header; what is accepted is continued, shortened and saved again. */
 #include <unistd.h>
 
-#include "fuzz/weights_fuzzing.h"
+#include "fuzz/fuzzing.h"
 #include "model/model_impl.h"
 
 enum { CAP_TOK = 24, SHAPE_BYTES = 8 + 4 + 13 * 4 + 32, HEADER_BYTES = SHAPE_BYTES + 16 };
@@ -20,11 +20,7 @@ static lfm2_session *make_session(void)
     CHECK(fd >= 0 && write(fd, CONFIG, sizeof(CONFIG) - 1) == (ssize_t)sizeof(CONFIG) - 1 && close(fd) == 0);
     lfm2_model *m = NULL;
     lfm2_session *s = NULL;
-    lfm2_runtime_params params = lfm2_runtime_params_default();
-    lfm2_runtime *rt = NULL;
-    params.n_threads = 1;
-    CHECK(lfm2_runtime_create(&params, &rt) == 0);
-    CHECK(lfm2_model_create_random(rt, path, LFM2_DTYPE_F32, 1, &m) == 0 && unlink(path) == 0);
+    CHECK(lfm2_model_create_random(fuzz_runtime(1000), path, LFM2_DTYPE_F32, 1, &m) == 0 && unlink(path) == 0);
     const lfm2_session_params p = { .n_seqs = 2, .cap_tok = CAP_TOK, .cap_batch = 4, .cap_rewind = 3 };
     CHECK(lfm2_session_create(m, &p, &s) == 0);
     size_t n = 0;

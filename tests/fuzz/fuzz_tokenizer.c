@@ -1,47 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tokenizer.json: a whole file, or (where the input does not start with a brace) four lines that become the added tokens, the
  * vocabulary beyond the byte symbols, the merges and the pattern of a file. What is accepted must give every text back. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz/fuzzing.h"
 
 #include "base/runtime_impl.h"
 #include "tokenizers/tok_impl.h"
 #include "unit/tok_spec.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-#define CHECK(what)                                                            \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);         \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
-static int n_lines;
-
-static void count_line(void *ctx, lfm2_log_level level, const char *line)
-{
-    (void)ctx;
-    (void)level;
-    CHECK(strlen(line) < 1000);
-    n_lines++;
-}
-
-static lfm2_runtime *fuzz_runtime(void)
-{
-    static lfm2_runtime *rt;
-
-    if (rt == NULL) {
-        lfm2_runtime_params params = lfm2_runtime_params_default();
-
-        params.n_threads = 1;
-        params.log = count_line;
-        CHECK(lfm2_runtime_create(&params, &rt) == 0);
-    }
-    return rt;
-}
 
 /* Encode, look at every id, decode. A wild pattern may give up. */
 static void round_trip(const lfm2_tokenizer *tok, const char *text, size_t n, unsigned flags)
@@ -112,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const char text[] = "Hello, w\u00F6rld!  don't <|im_start|>\n\n 12345\t\u4F60\u597D \xF0\x9F\xA7\xAD abababababab "
                                "python <think>";
-    lfm2_runtime *rt = fuzz_runtime();
+    lfm2_runtime *rt = fuzz_runtime(1000);
     lfm2_tokenizer *tok = NULL;
     const size_t tail_n = n < 200 ? n : 200;
     int rc;

@@ -1,46 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * For the fuzz targets of both containers: a runtime that counts log lines, and a walk over everything a file gave. */
+ * For the fuzz targets of both containers: a walk over everything a file gave. */
 #ifndef WEIGHTS_FUZZING_H
 #define WEIGHTS_FUZZING_H
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/fuzzing.h"
 #include "weights/container.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-#define CHECK(what)                                                            \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);         \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
-static int n_lines;
-
-static inline void count_line(void *ctx, lfm2_log_level level, const char *line)
-{
-    (void)ctx;
-    CHECK(level == LFM2_LOG_ERROR);
-    CHECK(strncmp(line, "fuzz:", 5) == 0);
-    n_lines++;
-}
-
-static inline lfm2_runtime *fuzz_runtime(void)
-{
-    static lfm2_runtime *rt;
-    if (!rt) {
-        lfm2_runtime_params params = lfm2_runtime_params_default();
-        params.n_threads = 1;
-        params.log = count_line;
-        CHECK(lfm2_runtime_create(&params, &rt) == 0);
-    }
-    return rt;
-}
 
 static inline void walk_kv(const lfm2_weights *w, const lfm2__kv *kv, uint64_t *sum)
 {
@@ -93,7 +57,7 @@ static inline void walk_tensor(const lfm2_weights *w, const lfm2_tensor *t, cons
 /* Open, look at everything, close. Returns the status. */
 static inline int fuzz_weights(const uint8_t *data, size_t n)
 {
-    lfm2_runtime *rt = fuzz_runtime();
+    lfm2_runtime *rt = fuzz_runtime(0);
     lfm2_weights *w = NULL;
     uint64_t sum = 0;
 
