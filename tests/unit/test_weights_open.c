@@ -152,7 +152,7 @@ static void the_content_decides_not_the_name(void **state)
     char folder[64], path[1024];
     watched x;
     make_folder(folder, sizeof folder);
-    bytes b = read_file(CONTAINERS "types.gguf");
+    bytes b = read_bytes(CONTAINERS "types.gguf");
     write_bytes(folder, "model.safetensors", &b);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     watch_begin(&x);
@@ -172,7 +172,7 @@ static void folders(void **state)
     make_folder(folder, sizeof folder);
     refuse_path(folder, LFM2_ERR_NOT_FOUND, folder, "no model.safetensors");
 
-    bytes b = read_file(CONTAINERS "types.gguf");
+    bytes b = read_bytes(CONTAINERS "types.gguf");
     write_bytes(folder, "some.gguf", &b);
     watch_begin(&x);
     lfm2_weights *w = must_open(&x, folder);
@@ -191,11 +191,11 @@ static void folders(void **state)
     lfm2__free(x.rt, sibling);
     lfm2_weights_close(w);
 
-    b = read_file(CONTAINERS "types.gguf");
+    b = read_bytes(CONTAINERS "types.gguf");
     write_bytes(folder, "other.gguf", &b);
     refuse_path(folder, LFM2_ERR_NOT_FOUND, folder, "2 .gguf files");
 
-    b = read_file(CONTAINERS "types.safetensors"); /* goes before any GGUF */
+    b = read_bytes(CONTAINERS "types.safetensors"); /* goes before any GGUF */
     write_bytes(folder, "model.safetensors", &b);
     w = must_open(&x, folder);
     assert_int_equal(lfm2_weights_container(w), LFM2_CONTAINER_SAFETENSORS);
@@ -213,7 +213,7 @@ static void a_file_in_the_current_folder(void **state)
     watched x;
     assert_non_null(getcwd(before, sizeof before));
     make_folder(folder, sizeof folder);
-    bytes b = read_file(CONTAINERS "types.gguf");
+    bytes b = read_bytes(CONTAINERS "types.gguf");
     write_bytes(folder, "some.gguf", &b);
     assert_int_equal(chdir(folder), 0);
     watch_begin(&x);
@@ -244,7 +244,7 @@ static void test_open_no_regular_file(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     refuse_path(folder, LFM2_ERR_IO, "model.safetensors", "");
     refuse_path("/dev/zero", LFM2_ERR_IO, "/dev/zero", "");
-    write_file(folder, "empty.gguf", "", 0);
+    write_file_in(folder, "empty.gguf", "", 0);
     snprintf(path, sizeof path, "%s/empty.gguf", folder);
     refuse_path(path, LFM2_ERR_FORMAT, "empty.gguf", "header length");
     refuse_path("", LFM2_ERR_NOT_FOUND, "model path", "empty");
@@ -257,7 +257,7 @@ static void test_file_cut_short_while_open(void **state)
     char folder[64], path[1024];
     watched x;
     make_folder(folder, sizeof folder);
-    bytes b = read_file(CONTAINERS "types.gguf");
+    bytes b = read_bytes(CONTAINERS "types.gguf");
     write_bytes(folder, "some.gguf", &b);
     snprintf(path, sizeof path, "%s/some.gguf", folder);
     watch_begin(&x);
@@ -306,15 +306,15 @@ static void reads_a_sharded_checkpoint(void **state)
 static void make_sharded(char *folder, size_t cap)
 {
     make_folder(folder, cap);
-    bytes b = read_file(CONTAINERS "sharded/" SHARD_1);
+    bytes b = read_bytes(CONTAINERS "sharded/" SHARD_1);
     write_bytes(folder, SHARD_1, &b);
-    b = read_file(CONTAINERS "sharded/" SHARD_2);
+    b = read_bytes(CONTAINERS "sharded/" SHARD_2);
     write_bytes(folder, SHARD_2, &b);
 }
 
 static void write_index(const char *folder, const char *text)
 {
-    write_file(folder, "model.safetensors.index.json", text, strlen(text));
+    write_file_in(folder, "model.safetensors.index.json", text, strlen(text));
 }
 
 static void the_index_goes_before_a_single_file(void **state)
@@ -323,7 +323,7 @@ static void the_index_goes_before_a_single_file(void **state)
     char folder[64];
     watched x;
     make_sharded(folder, sizeof folder);
-    bytes b = read_file(CONTAINERS "types.safetensors");
+    bytes b = read_bytes(CONTAINERS "types.safetensors");
     write_bytes(folder, "model.safetensors", &b);
     write_index(folder, RIGHT_INDEX);
     watch_begin(&x);
@@ -395,7 +395,7 @@ static void test_tensor_in_two_shards(void **state)
     (void)state;
     char folder[64];
     make_sharded(folder, sizeof folder);
-    bytes b = read_file(CONTAINERS "sharded/" SHARD_2);
+    bytes b = read_bytes(CONTAINERS "sharded/" SHARD_2);
     write_bytes(folder, "third.safetensors", &b);
     write_index(folder, "{\"weight_map\":{\"c.weight\":\"" SHARD_2 "\",\"a.weight\":\"" SHARD_1 "\",\"b.weight\":\"" SHARD_1
                         "\",\"d.weight\":\"third.safetensors\"}}");
@@ -408,7 +408,7 @@ static void test_damaged_shard(void **state)
     (void)state;
     char folder[64];
     make_sharded(folder, sizeof folder);
-    bytes b = read_file(CONTAINERS "sharded/" SHARD_2);
+    bytes b = read_bytes(CONTAINERS "sharded/" SHARD_2);
     b.n--;
     write_bytes(folder, SHARD_2, &b);
     write_index(folder, RIGHT_INDEX);
@@ -444,30 +444,17 @@ static void test_too_many_tensors_in_the_index(void **state)
     free(b.p);
 }
 
-static void out_of_memory_at_every_call(const char *path, const char *label)
+static int open_path(lfm2_runtime *rt, const void *source, lfm2_weights **out)
 {
-    int done = 0;
-    for (long k = 1; !done; k++) {
-        watched x;
-        lfm2_weights *w = NULL;
-        watch_begin(&x);
-        x.heap.fail_at = k;
-        int rc = lfm2_weights_open(x.rt, path, &w);
-        done = x.heap.n_calls < k;
-        assert_int_equal(rc, done ? 0 : LFM2_ERR_NOMEM);
-        if (!done) assert_one_line(&x.log, label, "memory");
-        lfm2_weights_close(w);
-        watch_end(&x);
-        assert_true(k < 200);
-    }
+    return lfm2_weights_open(rt, source, out);
 }
 
 static void test_open_out_of_memory_at_every_call(void **state)
 {
     (void)state;
-    out_of_memory_at_every_call(CONTAINERS "sharded", "sharded");
-    out_of_memory_at_every_call(CONTAINERS "types.gguf", "types.gguf");
-    out_of_memory_at_every_call(CONTAINERS "types.safetensors", "types.safetensors");
+    fail_each_allocation(open_path, CONTAINERS "sharded", "sharded", "memory");
+    fail_each_allocation(open_path, CONTAINERS "types.gguf", "types.gguf", "memory");
+    fail_each_allocation(open_path, CONTAINERS "types.safetensors", "types.safetensors", "memory");
 }
 
 static void close_null(void **state)

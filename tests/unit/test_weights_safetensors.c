@@ -379,20 +379,7 @@ static void test_st_out_of_memory_at_every_call(void **state)
 {
     (void)state;
     bytes b = st_file("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
-    int done = 0;
-    for (long k = 1; !done; k++) {
-        watched x;
-        lfm2_weights *w = NULL;
-        watch_begin(&x);
-        x.heap.fail_at = k;
-        int rc = lfm2__weights_open_bytes(x.rt, LABEL, b.p, b.n, &w);
-        done = x.heap.n_calls < k;
-        assert_int_equal(rc, done ? 0 : LFM2_ERR_NOMEM);
-        if (!done) assert_one_line(&x.log, LABEL, "out of memory");
-        lfm2_weights_close(w);
-        watch_end(&x);
-        assert_true(k < 100);
-    }
+    fail_each_allocation(open_bytes, &b, LABEL, "out of memory");
     free(b.p);
 }
 

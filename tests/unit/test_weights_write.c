@@ -299,11 +299,11 @@ static void gguf_replaces_only_at_the_end(void **state)
     (void)state;
     place p;
     begin(&p, "out.gguf");
-    write_file(p.folder, "out.gguf", "old", 3);
+    write_file_in(p.folder, "out.gguf", "old", 3);
     lfm2__gguf_writer *g = start(&p);
     lfm2__gguf_put_u32(g, "k", 1);
     lfm2__gguf_write_destroy(g); /* given up */
-    bytes b = read_file(p.path);
+    bytes b = read_bytes(p.path);
     assert_int_equal(b.n, 3);
     assert_memory_equal(b.p, "old", 3);
     free(b.p);
@@ -359,11 +359,11 @@ static void test_disk_full_leaves_nothing_behind(void **state)
     for (int with_gguf = 0; with_gguf < 2; with_gguf++) {
         place p;
         begin(&p, "out.file");
-        write_file(p.folder, "out.file", "old", 3);
+        write_file_in(p.folder, "out.file", "old", 3);
         assert_int_equal(write_over_limit(&p, with_gguf), LFM2_ERR_IO);
         assert_one_line(&p.x.log, "out.file", "cannot write");
         assert_int_equal(count_files(p.folder), 1);
-        bytes b = read_file(p.path);
+        bytes b = read_bytes(p.path);
         assert_int_equal(b.n, 3);
         free(b.p);
         end(&p);
@@ -470,7 +470,7 @@ static void safetensors_round_trip(void **state)
         {.name = "scalar", .dtype = LFM2_DTYPE_BOOL, .data = bit, .n_bytes = 1}};
     place p;
     begin(&p, "out.safetensors");
-    write_file(p.folder, "out.safetensors", "old", 3);
+    write_file_in(p.folder, "out.safetensors", "old", 3);
     assert_int_equal(lfm2_safetensors_save(p.x.rt, p.path, tensors, LFM2__COUNT_OF(tensors)), 0);
     assert_int_equal(count_files(p.folder), 1);
     lfm2_weights *w = reopen(&p);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * For the tests of the weights layer: files built byte by byte, a heap that meters, temporary folders. */
+ * For the tests of the weights layer: files built byte by byte, what must be refused. */
 #ifndef WEIGHTS_TESTING_H
 #define WEIGHTS_TESTING_H
 
 #include "base_testing.h"
+#include "file_testing.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,75 +103,7 @@ static inline bytes st_file(const char *header, size_t n_data)
     return b;
 }
 
-/* --- a runtime that is watched --- */
-
-typedef struct meter {
-    size_t live_bytes;
-    size_t peak_bytes;
-    long n_live;
-    long n_calls;
-    long fail_at; /* the call that fails, from 1; 0 = none */
-} meter;
-
-#define METER_HEAD 64
-
-static inline void *meter_alloc(void *ctx, size_t n_bytes, size_t align)
-{
-    meter *m = ctx;
-    if (++m->n_calls == m->fail_at) return NULL;
-    assert_true(align == METER_HEAD);
-    unsigned char *p = aligned_alloc(align, METER_HEAD + (n_bytes + align - 1) / align * align);
-    if (!p) return NULL;
-    memcpy(p, &n_bytes, sizeof n_bytes);
-    memset(p + METER_HEAD, 0xa5, n_bytes);
-    m->n_live++;
-    m->live_bytes += n_bytes;
-    if (m->live_bytes > m->peak_bytes) m->peak_bytes = m->live_bytes;
-    return p + METER_HEAD;
-}
-
-static inline void meter_free(void *ctx, void *p)
-{
-    meter *m = ctx;
-    size_t n_bytes;
-    if (!p) return;
-    memcpy(&n_bytes, (unsigned char *)p - METER_HEAD, sizeof n_bytes);
-    m->n_live--;
-    m->live_bytes -= n_bytes;
-    free((unsigned char *)p - METER_HEAD);
-}
-
-typedef struct watched {
-    lfm2_runtime *rt;
-    test_log log;
-    meter heap;
-    long n_live_before;
-    size_t bytes_before;
-} watched;
-
-static inline void watch_begin(watched *x)
-{
-    memset(x, 0, sizeof *x);
-    lfm2_runtime_params params = lfm2_runtime_params_default();
-    params.n_threads = 1;
-    params.alloc = meter_alloc;
-    params.free = meter_free;
-    params.alloc_ctx = &x->heap;
-    params.log = test_log_line;
-    params.log_ctx = &x->log;
-    assert_int_equal(lfm2_runtime_create(&params, &x->rt), 0);
-    x->n_live_before = x->heap.n_live;
-    x->bytes_before = x->heap.live_bytes;
-    x->heap.peak_bytes = x->heap.live_bytes;
-    x->heap.n_calls = 0;
-}
-
-static inline void watch_end(watched *x)
-{
-    assert_int_equal(x->heap.n_live, x->n_live_before);
-    lfm2_runtime_destroy(x->rt);
-    assert_int_equal(x->heap.n_live, 0);
-}
+/* --- what must be refused or accepted --- */
 
 /* One line, at error level, that names file and field. */
 static inline void assert_one_line(const test_log *log, const char *file, const char *field)
@@ -226,64 +158,47 @@ static inline lfm2_weights *accept_bytes(watched *x, const bytes *b)
     return w;
 }
 
-/* --- folders --- */
+typedef int weights_opener(lfm2_runtime *rt, const void *source, lfm2_weights **out);
 
-static inline void make_folder(char *path, size_t cap)
+static inline int open_bytes(lfm2_runtime *rt, const void *source, lfm2_weights **out)
 {
-    snprintf(path, cap, "/tmp/lfm2-test-weights-XXXXXX");
-    assert_non_null(mkdtemp(path));
+    const bytes *b = source;
+    return lfm2__weights_open_bytes(rt, LABEL, b->p, b->n, out);
 }
 
-/* With all files in it. */
-static inline void remove_folder(const char *path)
+/* Failing at each allocation: no crash, no leak, the right status, one line with `label` and `field`. */
+static inline void fail_each_allocation(weights_opener *open, const void *source, const char *label, const char *field)
 {
-    char file[1024];
-    DIR *dir = opendir(path);
-    assert_non_null(dir);
-    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        snprintf(file, sizeof file, "%s/%s", path, e->d_name);
-        assert_int_equal(remove(file), 0);
+    watched x;
+    long k = 0;
+    watch_begin(&x);
+    while (test_fail_next(&x.heap, &k)) {
+        lfm2_weights *w = NULL;
+        x.log.n_lines = 0;
+        int rc = open(x.rt, source, &w);
+        const int failed = test_has_failed(&x.heap);
+        assert_int_equal(rc, failed ? LFM2_ERR_NOMEM : 0);
+        if (failed) assert_one_line(&x.log, label, field);
+        else assert_int_equal(x.log.n_lines, 0);
+        lfm2_weights_close(w);
+        assert_true(k < 100);
     }
-    closedir(dir);
-    assert_int_equal(rmdir(path), 0);
+    watch_end(&x);
 }
 
-static inline size_t count_files(const char *path)
-{
-    size_t n = 0;
-    DIR *dir = opendir(path);
-    assert_non_null(dir);
-    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) n++;
-    closedir(dir);
-    return n - 2;
-}
-
-static inline void write_file(const char *folder, const char *name, const void *data, size_t n)
-{
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
+/* --- files --- */
 
 static inline void write_bytes(const char *folder, const char *name, bytes *b)
 {
-    write_file(folder, name, b->p, b->n);
+    write_file_in(folder, name, b->p, b->n);
     free(b->p);
     memset(b, 0, sizeof *b);
 }
 
-static inline bytes read_file(const char *path)
+static inline bytes read_bytes(const char *path)
 {
     bytes b = {0};
-    unsigned char part[4096];
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    for (size_t n = fread(part, 1, sizeof part, f); n > 0; n = fread(part, 1, sizeof part, f)) put(&b, part, n);
-    fclose(f);
+    b.p = (unsigned char *)read_file(path, &b.n);
     return b;
 }
 
