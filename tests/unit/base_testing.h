@@ -171,4 +171,20 @@ static inline void watch_end(watched *x)
     assert_int_equal(x->heap.n_live, 0);
 }
 
+/* The same as fixture of a test. */
+static inline int watch_setup(void **state)
+{
+    watched *x = test_malloc(sizeof *x);
+    watch_begin(x);
+    *state = x;
+    return 0;
+}
+
+static inline int watch_teardown(void **state)
+{
+    watch_end(*state);
+    test_free(*state);
+    return 0;
+}
+
 #endif

@@ -1,41 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * JSON: what is accepted, what is refused and how that is said, limits, typed fields, Python's text form. */
 #include "base_testing.h"
+#include "file_testing.h"
 
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/runtime_impl.h"
 
 static const lfm2__json_limits wide = {.max_bytes = (size_t)1 << 26, .max_depth = 1000, .max_values = 10000000};
 
-typedef struct fixture {
-    test_heap heap;
-    test_log log;
-    lfm2_runtime *rt;
-    long n_live; /* blocks of the runtime itself */
-} fixture;
-
-static int set_up(void **state)
-{
-    static fixture f;
-    memset(&f, 0, sizeof f);
-    f.rt = test_runtime(1, &f.heap, &f.log);
-    f.n_live = f.heap.n_live;
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    const int leaked = f->heap.n_live != f->n_live;
-    lfm2_runtime_destroy(f->rt);
-    return leaked ? -1 : 0;
-}
+typedef watched fixture;
 
 static lfm2__json_doc *parse_n(fixture *f, const char *text, size_t n)
 {
@@ -386,19 +363,15 @@ static void without_memory(void **state)
 static void files(void **state)
 {
     fixture *f = *state;
-    char dir[] = "test_base_json.XXXXXX";
-    assert_non_null(mkdtemp(dir));
-    char path[64];
+    char dir[32], path[64];
+    make_folder(dir, sizeof dir);
     (void)snprintf(path, sizeof path, "%s/a.json", dir);
     lfm2__json_doc *doc = NULL;
     assert_int_equal(lfm2__json_load(f->rt, path, &wide, &doc), LFM2_ERR_NOT_FOUND);
     assert_non_null(strstr(f->log.line, path));
     assert_int_equal(lfm2__json_load(f->rt, dir, &wide, &doc), LFM2_ERR_IO);
 
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("{\"a\": [1, 2]}", file);
-    assert_int_equal(fclose(file), 0);
+    write_file(path, "{\"a\": [1, 2]}", 13);
     assert_int_equal(lfm2__json_load(f->rt, path, &wide, &doc), 0);
     assert_int_equal(lfm2__json_size(lfm2__json_get(lfm2__json_root(doc), "a")), 2);
     lfm2__json_free(doc);
@@ -411,17 +384,13 @@ static void files(void **state)
         f->heap.fail_at = f->heap.n_calls + k;
         assert_int_equal(lfm2__json_load(f->rt, path, &wide, &doc), LFM2_ERR_NOMEM);
     }
-    file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("{\"a\":\n x}", file);
-    assert_int_equal(fclose(file), 0);
+    write_file(path, "{\"a\":\n x}", 9);
     assert_int_equal(lfm2__json_load(f->rt, path, &wide, &doc), LFM2_ERR_FORMAT);
     char where[80];
     (void)snprintf(where, sizeof where, "%s:2:", path);
     assert_non_null(strstr(f->log.line, where));
     assert_null(doc);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(rmdir(dir), 0);
+    remove_folder(dir);
 }
 
 /* --- fields --- */
@@ -630,7 +599,7 @@ static void large_document(void **state)
     lfm2__json_free(doc);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, watch_setup, watch_teardown)
 
 int main(void)
 {

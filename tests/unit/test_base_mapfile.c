@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Mapped files: what is refused, files that shrink with and without the SIGBUS guard, reading whole files. */
 #include "base_testing.h"
+#include "file_testing.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -18,54 +19,46 @@
 typedef struct fixture {
     char dir[64];
     char path[128];
-    test_heap heap;
-    test_log log;
-    lfm2_runtime *rt;
-    long n_live;
+    watched x;
 } fixture;
 
 static int set_up(void **state)
 {
-    static fixture f;
-    memset(&f, 0, sizeof f);
-    strcpy(f.dir, "test_base_mapfile.XXXXXX");
-    if (mkdtemp(f.dir) == NULL) return -1;
-    (void)snprintf(f.path, sizeof f.path, "%s/file", f.dir);
-    f.rt = test_runtime(1, &f.heap, &f.log);
-    f.n_live = f.heap.n_live;
-    *state = &f;
+    fixture *f = test_malloc(sizeof *f);
+    make_folder(f->dir, sizeof f->dir);
+    (void)snprintf(f->path, sizeof f->path, "%s/file", f->dir);
+    watch_begin(&f->x);
+    *state = f;
     return 0;
 }
 
 static int tear_down(void **state)
 {
     fixture *f = *state;
-    const int leaked = f->heap.n_live != f->n_live;
-    lfm2_runtime_destroy(f->rt);
-    (void)unlink(f->path);
-    return rmdir(f->dir) != 0 || leaked ? -1 : 0;
+    watch_end(&f->x);
+    remove_folder(f->dir);
+    test_free(f);
+    return 0;
 }
 
 static lfm2_runtime *guarded_runtime(fixture *f)
 {
     lfm2_runtime_params params = lfm2_runtime_params_default();
     params.n_threads = 2;
-    params.log = test_log_line;
-    params.log_ctx = &f->log;
     params.guard_mapped = 1;
-    lfm2_runtime *rt = NULL;
-    assert_int_equal(lfm2_runtime_create(&params, &rt), 0);
+    lfm2_runtime *rt = test_runtime_with(params, NULL, &f->x.log);
     assert_int_equal(lfm2__runtime_guards_mapped(rt), 1);
     return rt;
 }
 
 /* n bytes, byte i being i % 251. */
-static void write_file(const char *path, size_t n)
+static void write_count(const char *path, size_t n)
 {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    for (size_t i = 0; i < n; i++) assert_int_not_equal(fputc((int)(i % 251), file), EOF);
-    assert_int_equal(fclose(file), 0);
+    unsigned char *data = malloc(n > 0 ? n : 1);
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++) data[i] = (unsigned char)(i % 251);
+    write_file(path, data, n);
+    free(data);
 }
 
 static int n_open_files(void)
@@ -81,9 +74,9 @@ static void maps_the_whole_file(void **state)
     static const size_t sizes[] = {1, 4095, 4096, 4097, 100000};
     const int n_files = n_open_files();
     for (size_t i = 0; i < LFM2__COUNT_OF(sizes); i++) {
-        write_file(f->path, sizes[i]);
+        write_count(f->path, sizes[i]);
         lfm2__map *m = NULL;
-        assert_int_equal(lfm2__map_open(f->rt, f->path, &m), 0);
+        assert_int_equal(lfm2__map_open(f->x.rt, f->path, &m), 0);
         assert_int_equal(lfm2__map_bytes(m), sizes[i]);
         assert_string_equal(lfm2__map_path(m), f->path);
         lfm2__map_prefetch(m);
@@ -95,15 +88,15 @@ static void maps_the_whole_file(void **state)
     }
     lfm2__map_close(NULL);
     assert_int_equal(n_open_files(), n_files);
-    assert_int_equal(f->log.n_lines, 0);
+    assert_int_equal(f->x.log.n_lines, 0);
 }
 
 static void empty_file(void **state)
 {
     fixture *f = *state;
-    write_file(f->path, 0);
+    write_count(f->path, 0);
     lfm2__map *m = NULL;
-    assert_int_equal(lfm2__map_open(f->rt, f->path, &m), 0);
+    assert_int_equal(lfm2__map_open(f->x.rt, f->path, &m), 0);
     assert_int_equal(lfm2__map_bytes(m), 0);
     assert_null(lfm2__map_data(m));
     lfm2__map_prefetch(m);
@@ -111,10 +104,10 @@ static void empty_file(void **state)
     lfm2__map_close(m);
     char *data = NULL;
     size_t n = 9;
-    assert_int_equal(lfm2__file_read(f->rt, f->path, 0, &data, &n), 0);
+    assert_int_equal(lfm2__file_read(f->x.rt, f->path, 0, &data, &n), 0);
     assert_int_equal(n, 0);
     assert_string_equal(data, "");
-    lfm2__free(f->rt, data);
+    lfm2__free(f->x.rt, data);
 }
 
 /* Both ways of opening refuse path with status and a line that names it; nothing stays open. */
@@ -122,18 +115,18 @@ static void assert_refused(fixture *f, const char *path, int status)
 {
     const int n_files = n_open_files();
     lfm2__map *m = (lfm2__map *)f;
-    f->log.n_lines = 0;
-    assert_int_equal(lfm2__map_open(f->rt, path, &m), status);
+    f->x.log.n_lines = 0;
+    assert_int_equal(lfm2__map_open(f->x.rt, path, &m), status);
     assert_ptr_equal(m, f);
-    assert_int_equal(f->log.n_lines, 1);
-    assert_non_null(strstr(f->log.line, path));
+    assert_int_equal(f->x.log.n_lines, 1);
+    assert_non_null(strstr(f->x.log.line, path));
     char *data = f->dir;
     size_t n = 5;
-    assert_int_equal(lfm2__file_read(f->rt, path, 1000, &data, &n), status);
+    assert_int_equal(lfm2__file_read(f->x.rt, path, 1000, &data, &n), status);
     assert_ptr_equal(data, f->dir);
     assert_int_equal(n, 5);
-    assert_int_equal(f->log.n_lines, 2);
-    assert_non_null(strstr(f->log.line, path));
+    assert_int_equal(f->x.log.n_lines, 2);
+    assert_non_null(strstr(f->x.log.line, path));
     assert_int_equal(n_open_files(), n_files);
 }
 
@@ -146,7 +139,7 @@ static void refused(void **state)
     assert_refused(f, "", LFM2_ERR_NOT_FOUND);
     char path[256];
     (void)snprintf(path, sizeof path, "%s/below", f->path);
-    write_file(f->path, 10);
+    write_count(f->path, 10);
     assert_refused(f, path, LFM2_ERR_NOT_FOUND); /* a file is no folder */
     assert_int_equal(unlink(f->path), 0);
 
@@ -164,20 +157,20 @@ static void refused(void **state)
     static char longest[5000];
     memset(longest, 'a', sizeof longest - 1);
     lfm2__map *m = NULL;
-    assert_int_equal(lfm2__map_open(f->rt, longest, &m), LFM2_ERR_IO);
+    assert_int_equal(lfm2__map_open(f->x.rt, longest, &m), LFM2_ERR_IO);
 }
 
 static void no_files_left(void **state)
 {
     fixture *f = *state;
-    write_file(f->path, 10);
+    write_count(f->path, 10);
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = before;
     none.rlim_cur = 3;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     lfm2__map *m = NULL;
-    const int rc = lfm2__map_open(f->rt, f->path, &m);
+    const int rc = lfm2__map_open(f->x.rt, f->path, &m);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(rc, LFM2_ERR_IO);
     assert_null(m);
@@ -187,7 +180,7 @@ static void larger_than_the_address_space(void **state)
 {
     fixture *f = *state;
     if (TEST_HAS_SHADOW) skip();
-    write_file(f->path, 10);
+    write_count(f->path, 10);
     if (truncate(f->path, (off_t)1 << 43) != 0) skip(); /* sparse, where the file system can */
     struct rlimit before, tight;
     assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
@@ -195,7 +188,7 @@ static void larger_than_the_address_space(void **state)
     tight.rlim_cur = (rlim_t)1 << 40;
     assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
     lfm2__map *m = NULL;
-    const int rc = lfm2__map_open(f->rt, f->path, &m);
+    const int rc = lfm2__map_open(f->x.rt, f->path, &m);
     assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
     assert_int_equal(rc, LFM2_ERR_NOMEM);
     assert_null(m);
@@ -204,13 +197,13 @@ static void larger_than_the_address_space(void **state)
 static void without_memory(void **state)
 {
     fixture *f = *state;
-    write_file(f->path, 10);
+    write_count(f->path, 10);
     const int n_files = n_open_files();
     for (int k = 1;; k++) {
         lfm2__map *m = NULL;
-        f->log.n_lines = 0;
-        f->heap.fail_at = f->heap.n_calls + k;
-        const int rc = lfm2__map_open(f->rt, f->path, &m);
+        f->x.log.n_lines = 0;
+        f->x.heap.fail_at = f->x.heap.n_calls + k;
+        const int rc = lfm2__map_open(f->x.rt, f->path, &m);
         if (rc == 0) {
             assert_int_equal(k, 3); /* the struct and the path can fail */
             lfm2__map_close(m);
@@ -218,12 +211,12 @@ static void without_memory(void **state)
         }
         assert_int_equal(rc, LFM2_ERR_NOMEM);
         assert_null(m);
-        assert_int_equal(f->log.n_lines, 1);
+        assert_int_equal(f->x.log.n_lines, 1);
     }
     char *data = NULL;
     size_t n = 0;
-    f->heap.fail_at = f->heap.n_calls + 1;
-    assert_int_equal(lfm2__file_read(f->rt, f->path, 10, &data, &n), LFM2_ERR_NOMEM);
+    f->x.heap.fail_at = f->x.heap.n_calls + 1;
+    assert_int_equal(lfm2__file_read(f->x.rt, f->path, 10, &data, &n), LFM2_ERR_NOMEM);
     assert_null(data);
     assert_int_equal(n_open_files(), n_files);
 }
@@ -231,31 +224,31 @@ static void without_memory(void **state)
 static void read_whole(void **state)
 {
     fixture *f = *state;
-    write_file(f->path, 100000);
+    write_count(f->path, 100000);
     char *data = NULL;
     size_t n = 0;
-    assert_int_equal(lfm2__file_read(f->rt, f->path, 99999, &data, &n), LFM2_ERR_LIMIT);
+    assert_int_equal(lfm2__file_read(f->x.rt, f->path, 99999, &data, &n), LFM2_ERR_LIMIT);
     assert_null(data);
-    assert_int_equal(lfm2__file_read(f->rt, f->path, 100000, &data, &n), 0);
+    assert_int_equal(lfm2__file_read(f->x.rt, f->path, 100000, &data, &n), 0);
     assert_int_equal(n, 100000);
     for (size_t i = 0; i < n; i++) {
         if ((unsigned char)data[i] != i % 251) fail_msg("byte %zu is wrong", i);
     }
     assert_int_equal(data[n], 0);
-    lfm2__free(f->rt, data);
+    lfm2__free(f->x.rt, data);
 }
 
 static void check_sees_the_cut(void **state)
 {
     fixture *f = *state;
-    write_file(f->path, 10000);
+    write_count(f->path, 10000);
     lfm2__map *m = NULL;
-    assert_int_equal(lfm2__map_open(f->rt, f->path, &m), 0);
+    assert_int_equal(lfm2__map_open(f->x.rt, f->path, &m), 0);
     assert_int_equal(truncate(f->path, 20000), 0); /* longer is harmless */
     assert_int_equal(lfm2__map_check(m), 0);
     assert_int_equal(truncate(f->path, 9999), 0);
     assert_int_equal(lfm2__map_check(m), LFM2_ERR_IO);
-    assert_non_null(strstr(f->log.line, f->path));
+    assert_non_null(strstr(f->x.log.line, f->path));
     assert_int_equal(truncate(f->path, 10000), 0);
     assert_int_equal(lfm2__map_check(m), 0); /* nothing was read meanwhile */
     assert_int_equal(unlink(f->path), 0); /* gone from the folder, not from the map */
@@ -305,7 +298,7 @@ static void read_behind_the_cut(fixture *f)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), n_bytes = 8 * page + 100;
     lfm2_runtime *rt = guarded_runtime(f);
     for (int round = 0; round < 3; round++) { /* slots are used again */
-        write_file(f->path, n_bytes);
+        write_count(f->path, n_bytes);
         lfm2__map *m = NULL, *other = NULL;
         CHECK(lfm2__map_open(rt, f->path, &m) == 0);
         CHECK(lfm2__map_open(rt, f->path, &other) == 0);
@@ -319,10 +312,10 @@ static void read_behind_the_cut(fixture *f)
         CHECK(sum_bytes(lfm2__map_data(m), 2 * page) == before);
         /* As long as it was again: what has been read is still not to be trusted. */
         CHECK(truncate(f->path, (off_t)n_bytes) == 0);
-        f->log.n_lines = 0;
+        f->x.log.n_lines = 0;
         CHECK(lfm2__map_check(m) == LFM2_ERR_IO);
-        CHECK(f->log.n_lines == 1);
-        CHECK(strstr(f->log.line, f->path) != NULL);
+        CHECK(f->x.log.n_lines == 1);
+        CHECK(strstr(f->x.log.line, f->path) != NULL);
         CHECK(lfm2__map_check(other) == 0); /* it has faulted nowhere */
         lfm2__map_close(m);
         lfm2__map_close(other);
@@ -353,7 +346,7 @@ static void read_in_workers(fixture *f)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     lfm2_runtime *rt = guarded_runtime(f);
     for (int round = 0; round < 10; round++) {
-        write_file(f->path, 16 * page);
+        write_count(f->path, 16 * page);
         reading r = {0};
         lfm2__map *m = NULL;
         CHECK(lfm2__map_open(rt, f->path, &m) == 0);
@@ -379,11 +372,11 @@ static void fill_the_table(fixture *f)
 {
     static lfm2__map *maps[N_GUARDS];
     lfm2_runtime *rt = guarded_runtime(f);
-    write_file(f->path, 10);
+    write_count(f->path, 10);
     for (int i = 0; i < N_GUARDS; i++) CHECK(lfm2__map_open(rt, f->path, &maps[i]) == 0);
     lfm2__map *m = NULL;
     CHECK(lfm2__map_open(rt, f->path, &m) == LFM2_ERR_NOMEM);
-    CHECK(strstr(f->log.line, "guard") != NULL);
+    CHECK(strstr(f->x.log.line, "guard") != NULL);
     CHECK(m == NULL);
     lfm2__map_close(maps[500]);
     CHECK(lfm2__map_open(rt, f->path, &maps[500]) == 0);
@@ -470,7 +463,7 @@ static void fault_in_a_map_without_guard(fixture *f)
 {
     guard_over(f, SIG_DFL);
     lfm2__map *m = NULL;
-    CHECK(lfm2__map_open(f->rt, f->path, &m) == 0);
+    CHECK(lfm2__map_open(f->x.rt, f->path, &m) == 0);
     CHECK(truncate(f->path, 0) == 0);
     CHECK(sum_bytes(lfm2__map_data(m), 1) == 12345);
 }
@@ -519,7 +512,7 @@ static void foreign_signals_are_passed_on(void **state)
         {sent_handled, 0, 30},
     };
     for (size_t i = 0; i < LFM2__COUNT_OF(cases); i++) {
-        write_file(f->path, 100);
+        write_count(f->path, 100);
         const int status = in_child(f, cases[i].fn);
         const int signal_seen = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
         if (signal_seen != cases[i].signal || WEXITSTATUS(status) != cases[i].code) {

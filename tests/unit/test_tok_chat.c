@@ -8,31 +8,13 @@
     "{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Weather by city\", "    \
     "\"parameters\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}, \"required\": [\"city\"]}}}"
 
-typedef struct fixture {
-    lfm2_runtime *rt;
-    test_heap heap;
-    test_log log;
-    lfm2_tokenizer *tok; /* the reference checkpoint's */
-} fixture;
+typedef tok_fixture fixture; /* with the reference checkpoint's */
 
 static int setup(void **state)
 {
-    fixture *f = test_calloc(1, sizeof(*f));
+    fixture *f = tok_begin(state);
 
-    f->rt = test_runtime(1, &f->heap, &f->log);
-    assert_int_equal(lfm2_tokenizer_load_json(f->rt, TOK_GOLDEN "/tokenizer.json", &f->tok), 0);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-
-    lfm2_tokenizer_unload(f->tok);
-    lfm2_runtime_destroy(f->rt);
-    assert_int_equal(f->heap.n_live, 0);
-    test_free(f);
+    assert_int_equal(lfm2_tokenizer_load_json(f->x.rt, TOK_GOLDEN "/tokenizer.json", &f->tok), 0);
     return 0;
 }
 
@@ -45,7 +27,7 @@ static void renders(fixture *f, lfm2_chat_variant variant, int keep, const char 
     size_t n = 0, n_ids = 0, n_text_ids = 0;
     int32_t ids[1024], text_ids[1024];
 
-    if (lfm2_chat_render(f->tok, json, strlen(json), &params, &text, &n) != 0) fail_msg("log line: %s", f->log.line);
+    if (lfm2_chat_render(f->tok, json, strlen(json), &params, &text, &n) != 0) fail_msg("log line: %s", f->x.log.line);
     assert_string_equal(text, want);
     assert_int_equal(n, strlen(want));
     assert_int_equal(lfm2_chat_encode(f->tok, json, strlen(json), &params, 0, ids, LFM2__COUNT_OF(ids), &n_ids), 0);
@@ -69,8 +51,8 @@ static void refused(fixture *f, lfm2_chat_variant variant, const char *json, int
 
     assert_int_equal(lfm2_chat_render(f->tok, json, strlen(json), &params, &text, &n), status);
     assert_null(text);
-    if (strstr(f->log.line, what) == NULL) fail_msg("log line: %s", f->log.line);
-    assert_null(strstr(f->log.line, "secret"));
+    if (strstr(f->x.log.line, what) == NULL) fail_msg("log line: %s", f->x.log.line);
+    assert_null(strstr(f->x.log.line, "secret"));
     assert_int_equal(lfm2_chat_encode(f->tok, json, strlen(json), &params, 0, ids, 8, &n_ids), status);
 }
 
@@ -247,8 +229,8 @@ static void tool_calls_elsewhere_are_left_out_with_a_word(void **state)
     renders(f, LFM2_CHAT_LFM2, 0, "[{\"role\": \"assistant\", \"content\": \"a\", \"tool_calls\": [{\"function\": {\"name\": "
                                   "\"secret\"}}]}]",
             "<|startoftext|>" BLOCK("assistant", "a") "<|im_start|>assistant\n");
-    assert_int_equal(f->log.level, LFM2_LOG_WARN);
-    assert_non_null(strstr(f->log.line, "messages[0].tool_calls"));
+    assert_int_equal(f->x.log.level, LFM2_LOG_WARN);
+    assert_non_null(strstr(f->x.log.line, "messages[0].tool_calls"));
 }
 
 static void bad_tool_calls(void **state)
@@ -469,11 +451,11 @@ static void a_vocabulary_without_chat_tokens(void **state)
     size_t n = 0;
     char *text = NULL;
 
-    assert_int_equal(tok_load(f->rt, &(tok_spec){.added = "[" TOK_ADDED(300, "<|im_start|>", true) ", "
+    assert_int_equal(tok_load(f->x.rt, &(tok_spec){.added = "[" TOK_ADDED(300, "<|im_start|>", true) ", "
                                                TOK_ADDED(301, "<|im_end|>", false) "]"}, &tok),
                      0);
     assert_int_equal(lfm2_chat_encode(tok, json, strlen(json), &params, 0, ids, 64, &n), LFM2_ERR_UNSUPPORTED);
-    assert_non_null(strstr(f->log.line, "<|im_end|>"));
+    assert_non_null(strstr(f->x.log.line, "<|im_end|>"));
     assert_int_equal(lfm2_chat_render(tok, json, strlen(json), &params, &text, &n), 0); /* for showing; without BOS */
     assert_string_equal(text, BLOCK("user", "a") "<|im_start|>assistant\n");
     lfm2_tokenizer_free_text(tok, text);
@@ -484,8 +466,8 @@ static void a_vocabulary_without_chat_tokens(void **state)
 
 static void set_template(fixture *f, const char *text)
 {
-    lfm2__free(f->rt, f->tok->chat_template);
-    f->tok->chat_template = text != NULL ? lfm2__strndup(f->rt, text, strlen(text)) : NULL;
+    lfm2__free(f->x.rt, f->tok->chat_template);
+    f->tok->chat_template = text != NULL ? lfm2__strndup(f->x.rt, text, strlen(text)) : NULL;
     f->tok->chat_template_n = text != NULL ? strlen(text) : 0;
     lfm2__chat_detect(f->tok);
 }
@@ -542,7 +524,7 @@ static void unknown_templates_are_named_and_refused(void **state)
 
     set_template(f, "secret template");
     refused(f, LFM2_CHAT_AUTO, json, LFM2_ERR_UNSUPPORTED, "chat template: 15 bytes with FNV-1a ");
-    assert_non_null(strstr(f->log.line, "lfm2.5-moe"));
+    assert_non_null(strstr(f->x.log.line, "lfm2.5-moe"));
     renders(f, LFM2_CHAT_LFM25, 0, json, "<|startoftext|>" BLOCK("user", "Hi") "<|im_start|>assistant\n");
     set_template(f, NULL);
     refused(f, LFM2_CHAT_AUTO, json, LFM2_ERR_UNSUPPORTED, "chat template: none");
@@ -585,15 +567,15 @@ static void golden_case(void **state)
     lfm2__json_doc *doc = NULL;
     size_t i, n_cases = 0;
 
-    assert_int_equal(lfm2__json_load(f->rt, TOK_GOLDEN "/cases.json", &limits, &doc), 0);
+    assert_int_equal(lfm2__json_load(f->x.rt, TOK_GOLDEN "/cases.json", &limits, &doc), 0);
     for (i = 0; i < lfm2__json_size(lfm2__json_root(doc)); i++) {
         const lfm2__json *c = lfm2__json_at(lfm2__json_root(doc), i);
         char *messages = NULL;
 
         if (strcmp(lfm2__json_str(lfm2__json_get(c, "kind"), NULL), "chat") != 0) continue;
-        assert_int_equal(lfm2__json_dumps(f->rt, lfm2__json_get(c, "messages"), &messages, NULL), 0);
+        assert_int_equal(lfm2__json_dumps(f->x.rt, lfm2__json_get(c, "messages"), &messages, NULL), 0);
         renders(f, LFM2_CHAT_AUTO, 0, messages, lfm2__json_str(lfm2__json_get(c, "text"), NULL));
-        lfm2__free(f->rt, messages);
+        lfm2__free(f->x.rt, messages);
         n_cases++;
     }
     assert_int_equal(n_cases, 1);
@@ -613,34 +595,25 @@ static void memory_runs_out(void **state)
     int32_t ids[512];
     size_t n = 0;
     long k = 0, k_encode = 0;
-    int rc;
+    int rc = LFM2_ERR_NOMEM;
 
-    do {
-        const long live = f->heap.n_live;
-
+    while (test_fail_next(&f->x.heap, &k)) {
         text = NULL;
-        f->heap.fail_at = f->heap.n_calls + ++k;
         rc = lfm2_chat_render(f->tok, json, strlen(json), &params, &text, &n);
         assert_true(rc == 0 ? text != NULL : rc == LFM2_ERR_NOMEM && text == NULL);
         lfm2_tokenizer_free_text(f->tok, text);
-        assert_int_equal(f->heap.n_live, live);
-    } while (f->heap.n_calls >= f->heap.fail_at);
+    }
     assert_int_equal(rc, 0);
     assert_true(k > 8);
-    do {
-        const long live = f->heap.n_live;
-
-        f->heap.fail_at = f->heap.n_calls + ++k_encode;
+    while (test_fail_next(&f->x.heap, &k_encode)) {
         rc = lfm2_chat_encode(f->tok, json, strlen(json), &params, 0, ids, 512, &n);
         assert_true(rc == 0 || rc == LFM2_ERR_NOMEM);
-        assert_int_equal(f->heap.n_live, live);
-    } while (f->heap.n_calls >= f->heap.fail_at);
+    }
     assert_int_equal(rc, 0);
     assert_true(k_encode > k);
-    f->heap.fail_at = 0;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, tok_end)
 
 int main(void)
 {

@@ -43,7 +43,7 @@ static void read_corpus(corpus *c)
     char *line, *end;
 
     memset(c, 0, sizeof(*c));
-    c->file = tok_slurp(LFM2_TEST_DIR "/oracle/tokenizers/corpus.txt", &n);
+    c->file = read_file(LFM2_TEST_DIR "/oracle/tokenizers/corpus.txt", &n);
     for (line = c->file; *line != '\0'; line = end + 1) {
         end = strchr(line, '\n');
         assert_non_null(end);

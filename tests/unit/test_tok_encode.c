@@ -2,12 +2,7 @@
  * Encoding and decoding: merges, whole pieces, added tokens, trust, bounds. */
 #include "tok_testing.h"
 
-typedef struct fixture {
-    lfm2_runtime *rt;
-    test_heap heap;
-    test_log log;
-    lfm2_tokenizer *tok;
-} fixture;
+typedef tok_fixture fixture;
 
 /* Merges in a rank order that differs from the order in the text. "abcd" is a token that no merge makes. */
 static const tok_spec small = {
@@ -21,22 +16,9 @@ static const tok_spec small = {
 
 static int setup(void **state)
 {
-    fixture *f = test_calloc(1, sizeof(*f));
+    fixture *f = tok_begin(state);
 
-    f->rt = test_runtime(1, &f->heap, &f->log);
-    assert_int_equal(tok_load(f->rt, &small, &f->tok), 0);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-
-    lfm2_tokenizer_unload(f->tok);
-    lfm2_runtime_destroy(f->rt);
-    assert_int_equal(f->heap.n_live, 0);
-    test_free(f);
+    assert_int_equal(tok_load(f->x.rt, &small, &f->tok), 0);
     return 0;
 }
 
@@ -64,11 +46,11 @@ static void whole_pieces_skip_merging(void **state)
     tok_check(f->tok, "abcd", 0, 262, -1);
     tok_check(f->tok, "abcde", 0, 258, 'd', 'e', -1);
     spec.model = "\"type\": \"BPE\", \"ignore_merges\": false";
-    assert_int_equal(tok_load(f->rt, &spec, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &spec, &tok), 0);
     tok_check(tok, "abcd", 0, 258, 'd', -1);
     lfm2_tokenizer_unload(tok);
     spec.model = "\"type\": \"BPE\""; /* which is the default */
-    assert_int_equal(tok_load(f->rt, &spec, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &spec, &tok), 0);
     tok_check(tok, "abcd", 0, 258, 'd', -1);
     lfm2_tokenizer_unload(tok);
 }
@@ -214,7 +196,7 @@ static void texts_over_a_limit(void **state)
     assert_int_equal(lfm2_tokenizer_encode(f->tok, text, ((size_t)1 << 30) + 1, 0, NULL, 0, &n), LFM2_ERR_LIMIT);
     assert_int_equal(lfm2_tokenizer_encode(f->tok, text, SIZE_MAX, 0, NULL, 0, &n), LFM2_ERR_LIMIT);
     assert_int_equal(lfm2_tokenizer_encode(f->tok, text, wide, 0, NULL, 0, &n), LFM2_ERR_LIMIT);
-    assert_non_null(strstr(f->log.line, "4194305 bytes without a break"));
+    assert_non_null(strstr(f->x.log.line, "4194305 bytes without a break"));
     assert_int_equal(n, 0);
     memset(text, 'x', wide);
     assert_int_equal(lfm2_tokenizer_encode(f->tok, text, wide - 1, 0, NULL, 0, &n), LFM2_ERR_RANGE);
@@ -253,7 +235,7 @@ static void texts_that_are_not_utf8(void **state)
     for (i = 0; i < LFM2__COUNT_OF(bad); i++)
         assert_int_equal(lfm2_tokenizer_encode(f->tok, bad[i], strlen(bad[i]), 0, ids, 8, &n), LFM2_ERR_UTF8);
     assert_int_equal(n, 77);
-    assert_non_null(strstr(f->log.line, "byte 0"));
+    assert_non_null(strstr(f->x.log.line, "byte 0"));
     assert_int_equal(lfm2_tokenizer_encode(f->tok, "a\0b", 3, 0, ids, 8, &n), 0); /* NUL is a character like any other */
     assert_int_equal(n, 3);
     assert_int_equal(ids[1], 0);
@@ -304,7 +286,7 @@ static void decoding(void **state)
     decode_is(f, split, 4, LFM2_DECODE_SPECIAL, "\uFFFD<|im_end|>\uFFFD");
     decode_is(f, bad, 6, 0, "a\uFFFD" "b\uFFFD\uFFFD");
     assert_int_equal(lfm2_tokenizer_decode(f->tok, beyond, 2, 0, &text, &n), LFM2_ERR_RANGE);
-    assert_non_null(strstr(f->log.line, "ids[1] is 312"));
+    assert_non_null(strstr(f->x.log.line, "ids[1] is 312"));
     assert_int_equal(lfm2_tokenizer_decode(f->tok, negative, 1, 0, &text, &n), LFM2_ERR_RANGE);
     assert_null(text);
 }
@@ -316,32 +298,23 @@ static void memory_runs_out(void **state)
     int32_t ids[100];
     size_t n;
     long k = 0, k_decode = 0;
-    int rc;
+    int rc = LFM2_ERR_NOMEM;
 
     memset(piece, 'a', sizeof(piece));
-    do {
-        const long live = f->heap.n_live;
-
-        f->heap.fail_at = f->heap.n_calls + ++k;
+    while (test_fail_next(&f->x.heap, &k)) {
         rc = lfm2_tokenizer_encode(f->tok, piece, sizeof(piece), 0, ids, 100, &n);
         assert_true(rc == 0 || rc == LFM2_ERR_NOMEM);
-        assert_int_equal(f->heap.n_live, live);
-    } while (f->heap.n_calls >= f->heap.fail_at);
+    }
     assert_int_equal(rc, 0);
     assert_true(k > 5); /* scratch of the matcher, and of the long piece */
-    do {
-        const long live = f->heap.n_live;
-
+    while (test_fail_next(&f->x.heap, &k_decode)) {
         text = NULL;
-        f->heap.fail_at = f->heap.n_calls + ++k_decode;
         rc = lfm2_tokenizer_decode(f->tok, ids, n, 0, &text, NULL);
         assert_true(rc == 0 || (rc == LFM2_ERR_NOMEM && text == NULL));
         lfm2_tokenizer_free_text(f->tok, text);
-        assert_int_equal(f->heap.n_live, live);
-    } while (f->heap.n_calls >= f->heap.fail_at);
+    }
     assert_int_equal(rc, 0);
     assert_true(k_decode > 1);
-    f->heap.fail_at = 0;
 }
 
 /* ids and texts of the reference checkpoint. */
@@ -355,12 +328,12 @@ static void golden_cases(void **state)
     int32_t ids[512];
     char *back = NULL;
 
-    assert_int_equal(lfm2_tokenizer_load_json(f->rt, TOK_GOLDEN "/tokenizer.json", &tok), 0);
+    assert_int_equal(lfm2_tokenizer_load_json(f->x.rt, TOK_GOLDEN "/tokenizer.json", &tok), 0);
     assert_int_equal(lfm2_tokenizer_n_ids(tok), 1600);
     assert_int_equal(lfm2_tokenizer_bos(tok), 1);
     assert_int_equal(lfm2_tokenizer_eos(tok), 7);
     assert_int_equal(tok->pad, 0);
-    assert_int_equal(lfm2__json_load(f->rt, TOK_GOLDEN "/cases.json", &limits, &doc), 0);
+    assert_int_equal(lfm2__json_load(f->x.rt, TOK_GOLDEN "/cases.json", &limits, &doc), 0);
     for (i = 0; i < lfm2__json_size(lfm2__json_root(doc)); i++) {
         const lfm2__json *c = lfm2__json_at(lfm2__json_root(doc), i), *want = lfm2__json_get(c, "ids");
         const char *text;
@@ -380,7 +353,7 @@ static void golden_cases(void **state)
     lfm2_tokenizer_unload(tok);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, tok_end)
 
 int main(void)
 {

@@ -11,12 +11,10 @@
 #define MAX_TOKENS 320
 
 typedef struct fixture {
-    lfm2_runtime *rt;
-    test_heap heap;
-    test_log log;
+    watched x;
     char dir[64];
     char path[128];
-    /* What write_file() writes; setup fills in a good file of 256 byte symbols and ten more tokens. */
+    /* What write_checkpoint() writes; setup fills in a good file of 256 byte symbols and ten more tokens. */
     const char *model, *pre;
     char symbols[256][8];
     const char *tokens[MAX_TOKENS];
@@ -64,9 +62,8 @@ static int setup(void **state)
 {
     fixture *f = test_calloc(1, sizeof(*f));
 
-    f->rt = test_runtime(1, &f->heap, &f->log);
-    strcpy(f->dir, "/tmp/lfm2-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    watch_begin(&f->x);
+    make_folder(f->dir, sizeof(f->dir));
     snprintf(f->path, sizeof(f->path), "%s/model.gguf", f->dir);
     good(f);
     *state = f;
@@ -77,10 +74,8 @@ static int teardown(void **state)
 {
     fixture *f = *state;
 
-    (void)unlink(f->path);
-    assert_int_equal(rmdir(f->dir), 0);
-    lfm2_runtime_destroy(f->rt);
-    assert_int_equal(f->heap.n_live, 0);
+    remove_folder(f->dir);
+    watch_end(&f->x);
     test_free(f);
     return 0;
 }
@@ -89,7 +84,7 @@ static lfm2__gguf_writer *begin_file(fixture *f)
 {
     lfm2__gguf_writer *g = NULL;
 
-    assert_int_equal(lfm2__gguf_write_create(f->rt, f->path, &g), 0);
+    assert_int_equal(lfm2__gguf_write_create(f->x.rt, f->path, &g), 0);
     lfm2__gguf_put_str(g, "general.architecture", "lfm2", 4);
     return g;
 }
@@ -107,7 +102,7 @@ static void end_file(lfm2__gguf_writer *g)
     lfm2__gguf_write_destroy(g);
 }
 
-static void write_file(fixture *f)
+static void write_checkpoint(fixture *f)
 {
     lfm2__gguf_writer *g = begin_file(f);
 
@@ -130,16 +125,16 @@ static int load_path(fixture *f, const char *path, lfm2_tokenizer **tok)
     lfm2_weights *w = NULL;
     int rc;
 
-    assert_int_equal(lfm2_weights_open(f->rt, path, &w), 0);
-    f->log.line[0] = '\0';
-    rc = lfm2_tokenizer_load(f->rt, w, tok);
+    assert_int_equal(lfm2_weights_open(f->x.rt, path, &w), 0);
+    f->x.log.line[0] = '\0';
+    rc = lfm2_tokenizer_load(f->x.rt, w, tok);
     lfm2_weights_close(w);
     return rc;
 }
 
 static int load(fixture *f, lfm2_tokenizer **tok)
 {
-    write_file(f);
+    write_checkpoint(f);
     return load_path(f, f->path, tok);
 }
 
@@ -149,8 +144,8 @@ static void refused(fixture *f, int status, const char *what)
 
     assert_int_equal(load(f, &tok), status);
     assert_null(tok);
-    if (strstr(f->log.line, "model.gguf") == NULL || strstr(f->log.line, what) == NULL) fail_msg("log line: %s", f->log.line);
-    assert_null(strstr(f->log.line, "secret"));
+    if (strstr(f->x.log.line, "model.gguf") == NULL || strstr(f->x.log.line, what) == NULL) fail_msg("log line: %s", f->x.log.line);
+    assert_null(strstr(f->x.log.line, "secret"));
     good(f);
 }
 
@@ -362,7 +357,7 @@ static void wrong_value_types(void **state)
         }
         end_file(g);
         assert_int_equal(load_path(f, f->path, &tok), LFM2_ERR_FORMAT);
-        assert_non_null(strstr(f->log.line, keys[i]));
+        assert_non_null(strstr(f->x.log.line, keys[i]));
     }
 }
 
@@ -417,8 +412,8 @@ static void written_keys_equal_the_converters(void **state)
     assert_int_equal(lfm2__tokenizer_write_gguf(tok, 1600, g), 0);
     end_file(g);
     lfm2_tokenizer_unload(tok);
-    assert_int_equal(lfm2_weights_open(f->rt, TOK_GOLDEN "/model-bf16.gguf", &want), 0);
-    assert_int_equal(lfm2_weights_open(f->rt, f->path, &got), 0);
+    assert_int_equal(lfm2_weights_open(f->x.rt, TOK_GOLDEN "/model-bf16.gguf", &want), 0);
+    assert_int_equal(lfm2_weights_open(f->x.rt, f->path, &got), 0);
     for (;; i++, k++, n++) {
         const lfm2__kv *a, *b;
 
@@ -481,7 +476,7 @@ static void written_with_more_rows(void **state)
     lfm2_tokenizer_unload(a);
     lfm2_tokenizer_unload(b);
 
-    assert_int_equal(lfm2_weights_open(f->rt, f->path, &w), 0);
+    assert_int_equal(lfm2_weights_open(f->x.rt, f->path, &w), 0);
     tokens = lfm2__weights_find_kv(w, "tokenizer.ggml.tokens");
     types = lfm2__weights_find_kv(w, "tokenizer.ggml.token_type");
     assert_int_equal(tokens->n_elems, 300);
@@ -502,40 +497,30 @@ static void what_gguf_cannot_say_is_refused(void **state)
     lfm2_tokenizer *tok = NULL;
     lfm2__gguf_writer *g = begin_file(f);
 
-    assert_int_equal(tok_load(f->rt, &(tok_spec){.model = "\"type\": \"BPE\", \"ignore_merges\": false"}, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &(tok_spec){.model = "\"type\": \"BPE\", \"ignore_merges\": false"}, &tok), 0);
     assert_int_equal(lfm2__tokenizer_write_gguf(tok, 400, g), LFM2_ERR_UNSUPPORTED);
-    assert_non_null(strstr(f->log.line, "ignore_merges"));
+    assert_non_null(strstr(f->x.log.line, "ignore_merges"));
     tok->ignore_merges = 1;
     tok->std_pattern = 0;
     assert_int_equal(lfm2__tokenizer_write_gguf(tok, 400, g), LFM2_ERR_UNSUPPORTED);
-    assert_non_null(strstr(f->log.line, "pattern"));
+    assert_non_null(strstr(f->x.log.line, "pattern"));
     lfm2_tokenizer_unload(tok);
     lfm2__gguf_write_destroy(g);
+}
+
+static int load_weights(lfm2_runtime *rt, const void *source, lfm2_tokenizer **out)
+{
+    return lfm2_tokenizer_load(rt, source, out);
 }
 
 static void memory_runs_out(void **state)
 {
     fixture *f = *state;
     lfm2_weights *w = NULL;
-    lfm2_tokenizer *tok = NULL;
-    long k = 0, n_ok = 0;
-    int rc;
 
-    write_file(f);
-    assert_int_equal(lfm2_weights_open(f->rt, f->path, &w), 0);
-    do {
-        const long live = f->heap.n_live;
-
-        tok = NULL;
-        f->heap.fail_at = f->heap.n_calls + ++k;
-        rc = lfm2_tokenizer_load(f->rt, w, &tok);
-        assert_true(rc == 0 ? tok != NULL : rc == LFM2_ERR_NOMEM && tok == NULL);
-        n_ok += rc == 0;
-        lfm2_tokenizer_unload(tok);
-        assert_int_equal(f->heap.n_live, live);
-    } while (f->heap.n_calls >= f->heap.fail_at);
-    f->heap.fail_at = 0;
-    assert_true(k - n_ok > 8);
+    write_checkpoint(f);
+    assert_int_equal(lfm2_weights_open(f->x.rt, f->path, &w), 0);
+    assert_true(tok_fail_each_allocation(&f->x, load_weights, w) > 8);
     lfm2_weights_close(w);
 }
 
@@ -549,15 +534,14 @@ static void memory_runs_out_while_writing(void **state)
     assert_int_equal(load(f, &tok), 0);
     do {
         lfm2__gguf_writer *g = begin_file(f);
-        const long live = f->heap.n_live;
+        const long live = f->x.heap.n_live;
 
-        f->heap.fail_at = f->heap.n_calls + ++k;
         rc = lfm2__tokenizer_write_gguf(tok, 300, g);
         assert_true(rc == 0 || rc == LFM2_ERR_NOMEM);
-        assert_true(f->heap.n_live >= live); /* the writer keeps what it was given */
+        assert_true(f->x.heap.n_live >= live); /* the writer keeps what it was given */
         lfm2__gguf_write_destroy(g);
-    } while (f->heap.n_calls >= f->heap.fail_at);
-    f->heap.fail_at = 0;
+    } while (f->x.heap.n_calls >= f->x.heap.fail_at);
+    f->x.heap.fail_at = 0;
     assert_true(k > 5);
     lfm2_tokenizer_unload(tok);
 }

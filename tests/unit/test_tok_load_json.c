@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 typedef struct fixture {
-    lfm2_runtime *rt;
-    test_heap heap;
-    test_log log;
+    watched x;
     char dir[64];
 } fixture;
 
@@ -16,41 +14,23 @@ static int setup(void **state)
 {
     fixture *f = test_calloc(1, sizeof(*f));
 
-    f->rt = test_runtime(1, &f->heap, &f->log);
-    strcpy(f->dir, "/tmp/lfm2-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    watch_begin(&f->x);
+    make_folder(f->dir, sizeof(f->dir));
     *state = f;
     return 0;
 }
-
-static const char *const siblings[] = {"tokenizer.json",         "tokenizer_config.json", "special_tokens_map.json",
-                                       "chat_template.jinja",
-                                       "generation_config.json", "config.json",           "chat_template.json"};
 
 static void path_of(const fixture *f, const char *name, char out[128])
 {
     snprintf(out, 128, "%s/%s", f->dir, name);
 }
 
-static void clean(const fixture *f)
-{
-    char path[128];
-    size_t i;
-
-    for (i = 0; i < LFM2__COUNT_OF(siblings); i++) {
-        path_of(f, siblings[i], path);
-        if (unlink(path) != 0) (void)rmdir(path);
-    }
-}
-
 static int teardown(void **state)
 {
     fixture *f = *state;
 
-    clean(f);
-    assert_int_equal(rmdir(f->dir), 0);
-    lfm2_runtime_destroy(f->rt);
-    assert_int_equal(f->heap.n_live, 0);
+    remove_folder(f->dir);
+    watch_end(&f->x);
     test_free(f);
     return 0;
 }
@@ -59,12 +39,12 @@ static void refused(fixture *f, const tok_spec *spec, int status, const char *wh
 {
     lfm2_tokenizer *tok = NULL;
 
-    f->log.line[0] = '\0';
-    assert_int_equal(tok_load(f->rt, spec, &tok), status);
+    f->x.log.line[0] = '\0';
+    assert_int_equal(tok_load(f->x.rt, spec, &tok), status);
     assert_null(tok);
-    assert_int_equal(f->log.level, LFM2_LOG_ERROR);
-    if (strncmp(f->log.line, "tokenizer.json", 14) != 0 || strstr(f->log.line, what) == NULL) fail_msg("log line: %s", f->log.line);
-    assert_null(strstr(f->log.line, "secret"));
+    assert_int_equal(f->x.log.level, LFM2_LOG_ERROR);
+    if (strncmp(f->x.log.line, "tokenizer.json", 14) != 0 || strstr(f->x.log.line, what) == NULL) fail_msg("log line: %s", f->x.log.line);
+    assert_null(strstr(f->x.log.line, "secret"));
 }
 
 static void good_file(void **state)
@@ -75,7 +55,7 @@ static void good_file(void **state)
     lfm2_tokenizer *tok = NULL;
     size_t n = 0;
 
-    assert_int_equal(tok_load(f->rt, &spec, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &spec, &tok), 0);
     assert_int_equal(lfm2_tokenizer_n_ids(tok), 303);
     assert_int_equal(lfm2_tokenizer_find(tok, "ab"), 256);
     assert_int_equal(lfm2_tokenizer_find(tok, " ab"), 257);
@@ -116,7 +96,7 @@ static void ids_that_are_not_there(void **state)
     char *text = NULL;
     const int32_t id = 303;
 
-    assert_int_equal(tok_load(f->rt, &(tok_spec){0}, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &(tok_spec){0}, &tok), 0);
     assert_int_equal(lfm2_tokenizer_n_ids(tok), 303);
     assert_true(lfm2_tokenizer_is_defined(tok, 302));
     assert_true(lfm2_tokenizer_is_defined(tok, 0));
@@ -176,7 +156,7 @@ static void long_tokens_cve_2025_49847(void **state)
     strcpy(vocab + 1 + 1025, "\": 256");
     refused(f, &(tok_spec){.extra_vocab = vocab}, LFM2_ERR_LIMIT, "1024 bytes");
     strcpy(vocab + 1 + 1024, "\": 256");
-    assert_int_equal(tok_load(f->rt, &(tok_spec){.extra_vocab = vocab}, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &(tok_spec){.extra_vocab = vocab}, &tok), 0);
     lfm2_tokenizer_unload(tok);
     free(vocab);
 }
@@ -194,7 +174,7 @@ static void long_added_tokens(void **state)
             "added_tokens[0]: id 300: the added token is longer than 256 bytes");
     text[256] = '\0';
     snprintf(added, sizeof(added), "[{\"id\": 300, \"content\": \"%s\", \"special\": true}]", text);
-    assert_int_equal(tok_load(f->rt, &(tok_spec){.added = added}, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &(tok_spec){.added = added}, &tok), 0);
     lfm2_tokenizer_unload(tok);
 }
 
@@ -315,10 +295,10 @@ static void stages_that_change_nothing(void **state)
     size_t i;
 
     for (i = 0; i < LFM2__COUNT_OF(posts); i++) {
-        assert_int_equal(tok_load(f->rt, &(tok_spec){.post_processor = posts[i]}, &tok), 0);
+        assert_int_equal(tok_load(f->x.rt, &(tok_spec){.post_processor = posts[i]}, &tok), 0);
         lfm2_tokenizer_unload(tok);
     }
-    assert_int_equal(tok_load(f->rt, &(tok_spec){.added = "[]"}, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &(tok_spec){.added = "[]"}, &tok), 0);
     assert_int_equal(lfm2_tokenizer_bos(tok), -1);
     assert_int_equal(lfm2_tokenizer_eos(tok), -1);
     assert_false(lfm2_tokenizer_adds_bos(tok));
@@ -374,7 +354,7 @@ static void own_pattern(void **state)
                            .merges = "[\"a b\", \"a a\"]"};
     lfm2_tokenizer *tok = NULL;
 
-    assert_int_equal(tok_load(f->rt, &spec, &tok), 0);
+    assert_int_equal(tok_load(f->x.rt, &spec, &tok), 0);
     tok_check(tok, "aab", 0, 257, 'b', -1); /* not ab */
     lfm2_tokenizer_unload(tok);
 }
@@ -419,34 +399,21 @@ static void not_a_tokenizer_at_all(void **state)
     size_t i;
 
     for (i = 0; i < LFM2__COUNT_OF(cases); i++)
-        assert_int_equal(lfm2__tokenizer_from_json(f->rt, "tokenizer.json", cases[i].text, strlen(cases[i].text), &tok),
+        assert_int_equal(lfm2__tokenizer_from_json(f->x.rt, "tokenizer.json", cases[i].text, strlen(cases[i].text), &tok),
                          cases[i].status);
     assert_null(tok);
 }
 
-/* Allocation k fails, for every k that a load reaches. Only the pattern's compiled form can be done without: then the load
- * succeeds. */
-static void fail_each_allocation(fixture *f, const char *text, size_t n, const char *path)
+static int load_text(lfm2_runtime *rt, const void *source, lfm2_tokenizer **out)
 {
-    lfm2_tokenizer *tok;
-    long k = 0, n_ok = 0;
-    int rc;
+    const lfm2__str *text = source;
 
-    do {
-        const long live = f->heap.n_live;
+    return lfm2__tokenizer_from_json(rt, "tokenizer.json", text->data, text->n, out);
+}
 
-        tok = NULL;
-        f->heap.fail_at = f->heap.n_calls + ++k;
-        rc = path != NULL ? lfm2_tokenizer_load_json(f->rt, path, &tok) : lfm2__tokenizer_from_json(f->rt, "tokenizer.json", text,
-            n, &tok);
-        assert_true(rc == 0 ? tok != NULL : rc == LFM2_ERR_NOMEM && tok == NULL);
-        n_ok += rc == 0;
-        lfm2_tokenizer_unload(tok);
-        assert_int_equal(f->heap.n_live, live);
-    } while (f->heap.n_calls >= f->heap.fail_at);
-    f->heap.fail_at = 0;
-    assert_int_equal(rc, 0);
-    assert_true(k - n_ok > 20);
+static int load_path(lfm2_runtime *rt, const void *source, lfm2_tokenizer **out)
+{
+    return lfm2_tokenizer_load_json(rt, source, out);
 }
 
 static void memory_runs_out(void **state)
@@ -454,10 +421,10 @@ static void memory_runs_out(void **state)
     fixture *f = *state;
     lfm2__str text;
 
-    lfm2__str_init(&text, f->rt);
+    lfm2__str_init(&text, f->x.rt);
     tok_write(&text, &(tok_spec){.extra_vocab = "\"ab\": 256", .merges = "[\"a b\"]"});
     assert_int_equal(text.status, 0);
-    fail_each_allocation(f, text.data, text.n, NULL);
+    assert_true(tok_fail_each_allocation(&f->x, load_text, &text) > 20);
     lfm2__str_fini(&text);
 }
 
@@ -465,14 +432,7 @@ static void memory_runs_out(void **state)
 
 static void put_file(const fixture *f, const char *name, const char *text)
 {
-    char path[128];
-    FILE *out;
-
-    path_of(f, name, path);
-    out = fopen(path, "wb");
-    assert_non_null(out);
-    assert_int_equal(fwrite(text, 1, strlen(text), out), strlen(text));
-    assert_int_equal(fclose(out), 0);
+    write_file_in(f->dir, name, text, strlen(text));
 }
 
 /* A good tokenizer.json with <|a|>.. besides the usual tokens, in an empty folder. */
@@ -480,8 +440,8 @@ static void put_tokenizer(const fixture *f)
 {
     lfm2__str s;
 
-    clean(f);
-    lfm2__str_init(&s, f->rt);
+    empty_folder(f->dir);
+    lfm2__str_init(&s, f->x.rt);
     tok_write(&s, &(tok_spec){.added = "[" TOK_ADDED(300, "<|im_end|>", true) ", " TOK_ADDED(301, "<|startoftext|>", true) ", "
                                        TOK_ADDED(302, "<|a|>", true) ", " TOK_ADDED(303, "<|b|>", true) ", " TOK_ADDED(304,
                                            "<|endoftext|>", true) "]"});
@@ -494,8 +454,8 @@ static int load(fixture *f, lfm2_tokenizer **tok)
     char path[128];
 
     path_of(f, "tokenizer.json", path);
-    f->log.line[0] = '\0';
-    return lfm2_tokenizer_load_json(f->rt, path, tok);
+    f->x.log.line[0] = '\0';
+    return lfm2_tokenizer_load_json(f->x.rt, path, tok);
 }
 
 static void siblings_may_all_be_missing(void **state)
@@ -505,9 +465,9 @@ static void siblings_may_all_be_missing(void **state)
     size_t n = 0;
 
     put_tokenizer(f);
-    f->log.n_lines = 0;
+    f->x.log.n_lines = 0;
     assert_int_equal(load(f, &tok), 0);
-    assert_int_equal(f->log.n_lines, 0); /* and that is no reason to complain */
+    assert_int_equal(f->x.log.n_lines, 0); /* and that is no reason to complain */
     assert_int_equal(lfm2_tokenizer_bos(tok), 301);
     assert_int_equal(lfm2_tokenizer_eos(tok), 300);
     assert_true(lfm2_tokenizer_adds_bos(tok));
@@ -576,8 +536,8 @@ static void sibling_refused(fixture *f, const char *name, const char *text, int 
     put_file(f, name, text);
     assert_int_equal(load(f, &tok), status);
     assert_null(tok);
-    if (strstr(f->log.line, name) == NULL || strstr(f->log.line, what) == NULL) fail_msg("log line: %s", f->log.line);
-    assert_null(strstr(f->log.line, "secret"));
+    if (strstr(f->x.log.line, name) == NULL || strstr(f->x.log.line, what) == NULL) fail_msg("log line: %s", f->x.log.line);
+    assert_null(strstr(f->x.log.line, "secret"));
 }
 
 static void bad_siblings(void **state)
@@ -632,7 +592,7 @@ static void too_many_end_ids(void **state)
 
         assert_int_equal(load(f, &tok), LFM2_ERR_LIMIT);
         assert_null(tok);
-        assert_non_null(strstr(f->log.line, "end tokens"));
+        assert_non_null(strstr(f->x.log.line, "end tokens"));
     }
 }
 
@@ -646,7 +606,7 @@ static void memory_runs_out_with_siblings(void **state)
     put_file(f, "generation_config.json", "{\"eos_token_id\": [300, 303]}");
     put_file(f, "chat_template.jinja", "x");
     path_of(f, "tokenizer.json", path);
-    fail_each_allocation(f, NULL, 0, path);
+    assert_true(tok_fail_each_allocation(&f->x, load_path, path) > 20);
 }
 
 static void wrong_arguments(void **state)
@@ -655,10 +615,10 @@ static void wrong_arguments(void **state)
     lfm2_tokenizer *tok = NULL;
 
     assert_int_equal(lfm2_tokenizer_load_json(NULL, "x", &tok), LFM2_ERR_ARG);
-    assert_int_equal(lfm2_tokenizer_load_json(f->rt, NULL, &tok), LFM2_ERR_ARG);
-    assert_int_equal(lfm2_tokenizer_load_json(f->rt, "x", NULL), LFM2_ERR_ARG);
-    assert_int_equal(lfm2_tokenizer_load(f->rt, NULL, &tok), LFM2_ERR_ARG);
-    assert_int_equal(lfm2_tokenizer_load_json(f->rt, "/nowhere/tokenizer.json", &tok), LFM2_ERR_NOT_FOUND);
+    assert_int_equal(lfm2_tokenizer_load_json(f->x.rt, NULL, &tok), LFM2_ERR_ARG);
+    assert_int_equal(lfm2_tokenizer_load_json(f->x.rt, "x", NULL), LFM2_ERR_ARG);
+    assert_int_equal(lfm2_tokenizer_load(f->x.rt, NULL, &tok), LFM2_ERR_ARG);
+    assert_int_equal(lfm2_tokenizer_load_json(f->x.rt, "/nowhere/tokenizer.json", &tok), LFM2_ERR_NOT_FOUND);
     assert_null(tok);
 }
 

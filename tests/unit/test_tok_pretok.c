@@ -2,30 +2,7 @@
  * The pre-tokeniser: where text is cut, which patterns are let through, and that a wild one cannot run for ever. */
 #include "tok_testing.h"
 
-typedef struct fixture {
-    lfm2_runtime *rt;
-    test_heap heap;
-    test_log log;
-} fixture;
-
-static int setup(void **state)
-{
-    fixture *f = test_calloc(1, sizeof(*f));
-
-    f->rt = test_runtime(1, &f->heap, &f->log);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-
-    lfm2_runtime_destroy(f->rt);
-    assert_int_equal(f->heap.n_live, 0);
-    test_free(f);
-    return 0;
-}
+typedef watched fixture;
 
 /* Pieces joined by '|'. */
 typedef struct pieces {
@@ -238,36 +215,33 @@ static void memory_runs_out(void **state)
     fixture *f = *state;
     pieces p;
     long k = 0;
-    int rc;
+    int rc = LFM2_ERR_NOMEM;
 
-    do {
-        const long live = f->heap.n_live;
-
+    while (test_fail_next(&f->heap, &k)) {
         p = (pieces){.n = 0};
-        f->heap.fail_at = f->heap.n_calls + ++k;
         rc = split(f->rt, lfm2__pretok_lfm2, "a b", 3, &p);
         if (rc == 0) assert_string_equal(p.text, "a| b|"); /* without the compiled form of the pattern, too */
         else assert_int_equal(rc, LFM2_ERR_NOMEM);
-        assert_int_equal(f->heap.n_live, live);
-    } while (f->heap.n_calls >= f->heap.fail_at);
-    f->heap.fail_at = 0;
+    }
     assert_int_equal(rc, 0);
     assert_true(k > 7);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, watch_setup, watch_teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(family_pattern, setup, teardown),
-        cmocka_unit_test_setup_teardown(text_between_matches_is_a_piece, setup, teardown),
-        cmocka_unit_test_setup_teardown(constructs_that_are_let_through, setup, teardown),
-        cmocka_unit_test_setup_teardown(constructs_that_mean_something_else_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_pattern_at_all, setup, teardown),
-        cmocka_unit_test_setup_teardown(catastrophic_pattern_ends, setup, teardown),
-        cmocka_unit_test_setup_teardown(long_runs_are_no_trouble, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_callback_can_end_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(abort_ends_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(memory_runs_out, setup, teardown),
+        TEST(family_pattern),
+        TEST(text_between_matches_is_a_piece),
+        TEST(constructs_that_are_let_through),
+        TEST(constructs_that_mean_something_else_are_refused),
+        TEST(no_pattern_at_all),
+        TEST(catastrophic_pattern_ends),
+        TEST(long_runs_are_no_trouble),
+        TEST(the_callback_can_end_it),
+        TEST(abort_ends_it),
+        TEST(memory_runs_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

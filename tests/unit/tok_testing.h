@@ -4,8 +4,7 @@
 #define TOK_TESTING_H
 
 #include "base_testing.h"
-
-#include <stdio.h>
+#include "file_testing.h"
 
 #include "base/json.h"
 #include "base/mapfile.h"
@@ -28,6 +27,52 @@ static inline int tok_load(lfm2_runtime *rt, const tok_spec *spec, lfm2_tokenize
     return rc;
 }
 
+/* A fixture with a tokenizer in it. */
+typedef struct tok_fixture {
+    watched x;
+    lfm2_tokenizer *tok;
+} tok_fixture;
+
+static inline tok_fixture *tok_begin(void **state)
+{
+    tok_fixture *f = test_calloc(1, sizeof *f);
+
+    watch_begin(&f->x);
+    *state = f;
+    return f;
+}
+
+static inline int tok_end(void **state)
+{
+    tok_fixture *f = *state;
+
+    lfm2_tokenizer_unload(f->tok);
+    watch_end(&f->x);
+    test_free(f);
+    return 0;
+}
+
+typedef int tok_loader(lfm2_runtime *rt, const void *source, lfm2_tokenizer **out);
+
+/* Loads with each allocation failing in turn: it is out of memory, or what failed can be done without. Returns how many it cannot
+ * be done without. */
+static inline long tok_fail_each_allocation(watched *x, tok_loader *load, const void *source)
+{
+    long k = 0, n_ok = 0;
+    int rc = LFM2_ERR_NOMEM;
+
+    while (test_fail_next(&x->heap, &k)) {
+        lfm2_tokenizer *tok = NULL;
+
+        rc = load(x->rt, source, &tok);
+        assert_true(rc == 0 ? tok != NULL : rc == LFM2_ERR_NOMEM && tok == NULL);
+        n_ok += rc == 0;
+        lfm2_tokenizer_unload(tok);
+    }
+    assert_int_equal(rc, 0);
+    return k - n_ok;
+}
+
 /* Encode a NUL-terminated text and compare with the ids that follow, -1 behind the last. */
 static inline void tok_check(const lfm2_tokenizer *tok, const char *text, unsigned flags, ...)
 {
@@ -40,27 +85,6 @@ static inline void tok_check(const lfm2_tokenizer *tok, const char *text, unsign
     for (i = 0; i < n; i++) assert_int_equal(ids[i], va_arg(args, int));
     assert_int_equal(va_arg(args, int), -1);
     va_end(args);
-}
-
-/* A whole file in memory of the C library, NUL behind it. */
-static inline char *tok_slurp(const char *path, size_t *n)
-{
-    FILE *f = fopen(path, "rb");
-    long size;
-    char *data;
-
-    assert_non_null(f);
-    assert_int_equal(fseek(f, 0, SEEK_END), 0);
-    size = ftell(f);
-    assert_true(size >= 0);
-    rewind(f);
-    data = malloc((size_t)size + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, (size_t)size, f), (size_t)size);
-    fclose(f);
-    data[size] = '\0';
-    *n = (size_t)size;
-    return data;
 }
 
 #endif
