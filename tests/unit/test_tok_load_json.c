@@ -43,7 +43,9 @@ static void refused(fixture *f, const tok_spec *spec, int status, const char *wh
     assert_int_equal(tok_load(f->x.rt, spec, &tok), status);
     assert_null(tok);
     assert_int_equal(f->x.log.level, LFM2_LOG_ERROR);
-    if (strncmp(f->x.log.line, "tokenizer.json", 14) != 0 || strstr(f->x.log.line, what) == NULL) fail_msg("log line: %s", f->x.log.line);
+    if (strncmp(f->x.log.line, "tokenizer.json", 14) != 0 || strstr(f->x.log.line, what) == NULL) {
+        fail_msg("log line: %s", f->x.log.line);
+    }
     assert_null(strstr(f->x.log.line, "secret"));
 }
 
