@@ -2,12 +2,7 @@
  * Toy checkpoints and the plain double-precision backbone. */
 #include "model_testing.h"
 
-#include <dirent.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "weights/gguf_write.h"
 
@@ -18,43 +13,14 @@ const toy_spec TOY_MOE = { .layers = "cacac", .d = 64, .heads = 4, .kv = 2, .ff 
 
 /* --- runtime --- */
 
-static void *heap_alloc(void *ctx, size_t n_bytes, size_t align)
-{
-    toy_heap *heap = ctx;
-    void *p = NULL;
-    if (++heap->n_calls == heap->fail_at) return NULL;
-    heap->n_bytes += n_bytes;
-    if (posix_memalign(&p, align, n_bytes) != 0) return NULL;
-    if (n_bytes < 1 << 24) memset(p, 0xff, n_bytes); /* NaN: nothing may be read before it is written */
-    return p;
-}
-
-static void heap_free(void *ctx, void *p)
-{
-    (void)ctx;
-    free(p);
-}
-
-static void keep_line(void *ctx, lfm2_log_level level, const char *line)
-{
-    toy_heap *heap = ctx;
-    if (level == LFM2_LOG_ERROR) (void)snprintf(heap->log, sizeof(heap->log), "%s", line);
-}
-
-lfm2_runtime *toy_runtime(int32_t n_threads, uint32_t cpu_mask, toy_heap *heap)
+lfm2_runtime *toy_runtime(int32_t n_threads, uint32_t cpu_mask, test_heap *heap, test_log *log)
 {
     lfm2_runtime_params p = lfm2_runtime_params_default();
-    lfm2_runtime *rt = NULL;
-    memset(heap, 0, sizeof(*heap));
-    p.alloc = heap_alloc;
-    p.free = heap_free;
-    p.alloc_ctx = heap;
-    p.log = keep_line;
-    p.log_ctx = heap;
     p.n_threads = n_threads;
     p.cpu_mask = cpu_mask;
-    assert_int_equal(lfm2_runtime_create(&p, &rt), 0);
-    return rt;
+    *heap = (test_heap){ .fill = 0xff }; /* nothing may be read before it is written */
+    memset(log, 0, sizeof(*log));
+    return test_runtime_with(p, heap, log);
 }
 
 /* --- values --- */
@@ -206,33 +172,9 @@ void toy_fuse_experts(toy *m)
 
 /* --- files --- */
 
-void toy_dir(char dir[64])
-{
-    (void)snprintf(dir, 64, "/tmp/lfm2-model-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-}
-
-void toy_remove_dir(const char *dir)
-{
-    DIR *d = opendir(dir);
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        char path[512];
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-        (void)unlink(path);
-    }
-    (void)closedir(d);
-    assert_int_equal(rmdir(dir), 0);
-}
-
 void toy_write(const char *dir, const char *name, const char *text)
 {
-    char path[512];
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    assert_int_equal(fclose(f), 0);
+    write_file_in(dir, name, text, strlen(text));
 }
 
 typedef struct text_out {
@@ -342,10 +284,10 @@ lfm2_model *toy_load(lfm2_runtime *rt, const toy_spec *spec)
     char dir[64];
     lfm2_model *model = NULL;
     toy_init(&m, spec);
-    toy_dir(dir);
+    make_folder(dir, sizeof(dir));
     toy_save_with_config(rt, &m, dir);
     assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
-    toy_remove_dir(dir); /* the mapping stays */
+    remove_folder(dir); /* the mapping stays */
     toy_fini(&m);
     return model;
 }

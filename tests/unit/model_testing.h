@@ -4,24 +4,13 @@
 #ifndef MODEL_TESTING_H
 #define MODEL_TESTING_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "base_testing.h"
+#include "file_testing.h"
 
 #include "lfm2/model.h"
 
-/* A runtime whose allocations are counted and whose log is kept. */
-typedef struct toy_heap {
-    long n_calls;
-    long fail_at;       /* the call that fails, counted from 1; 0 = none */
-    size_t n_bytes;     /* ever asked for */
-    char log[8192];     /* last error line */
-} toy_heap;
-
-lfm2_runtime *toy_runtime(int32_t n_threads, uint32_t cpu_mask, toy_heap *heap);
+/* A runtime whose allocations are counted, new memory being NaN, and whose log is kept. */
+lfm2_runtime *toy_runtime(int32_t n_threads, uint32_t cpu_mask, test_heap *heap, test_log *log);
 
 typedef struct toy_spec {
     const char *layers; /* 'c' convolution, 'a' attention */
@@ -59,9 +48,6 @@ toy_tensor *toy_add(toy *m, const char *name, int n_dims, int64_t d0, int64_t d1
 /* Experts one by one become the fused pair of matrices. */
 void toy_fuse_experts(toy *m);
 
-/* A new empty folder, and its removal with all plain files in it. */
-void toy_dir(char dir[64]);
-void toy_remove_dir(const char *dir);
 void toy_write(const char *dir, const char *name, const char *text);
 
 /* config.json of a spec; with `key` (may be NULL) set to the JSON text `value`, or left out if value is NULL. */

@@ -8,7 +8,8 @@
 #include "model_testing.h"
 
 typedef struct fixture {
-    toy_heap heap;
+    test_heap heap;
+    test_log log;
     lfm2_runtime *rt;
     char dir[64];
     toy m;
@@ -18,15 +19,15 @@ static fixture dense, moe;
 
 static void make_fixture(fixture *f, const toy_spec *spec)
 {
-    f->rt = toy_runtime(1, 0, &f->heap);
+    f->rt = toy_runtime(1, 0, &f->heap, &f->log);
     toy_init(&f->m, spec);
-    toy_dir(f->dir);
+    make_folder(f->dir, sizeof(f->dir));
     toy_save_with_config(f->rt, &f->m, f->dir);
 }
 
 static void drop_fixture(fixture *f)
 {
-    toy_remove_dir(f->dir);
+    remove_folder(f->dir);
     toy_fini(&f->m);
     lfm2_runtime_destroy(f->rt);
 }
@@ -51,7 +52,7 @@ static int teardown(void **state)
 static int load(fixture *f, lfm2_config *cfg)
 {
     lfm2_model *m = NULL;
-    f->heap.log[0] = 0;
+    f->log.line[0] = 0;
     int rc = lfm2_model_load(f->rt, f->dir, &m);
     if (rc == 0 && cfg) *cfg = *lfm2_model_config(m);
     if (rc < 0) assert_null(m);
@@ -74,8 +75,8 @@ static int load_changed(fixture *f, const char *key, const char *value, lfm2_con
 
 static void assert_named(const fixture *f, const char *a, const char *b)
 {
-    if (!strstr(f->heap.log, a) || (b && !strstr(f->heap.log, b)))
-        fail_msg("\"%s\" names neither %s nor %s", f->heap.log, a, b ? b : "");
+    if (!strstr(f->log.line, a) || (b && !strstr(f->log.line, b)))
+        fail_msg("\"%s\" names neither %s nor %s", f->log.line, a, b ? b : "");
 }
 
 /* --- every numeric key, twelve bad values --- */
@@ -111,7 +112,7 @@ static void test_bad_numbers(void **state)
             /* a mixture with no dense layer is a valid shape, though not that of these tensors */
             int zero = (KEYS[k].flags & ZERO_OK) && strcmp(values[v], "0") == 0;
             int rc = load_changed(f, KEYS[k].name, values[v], NULL);
-            if (rc != LFM2_ERR_FORMAT) fail_msg("%s: %s gave %d (%s)", KEYS[k].name, values[v], rc, f->heap.log);
+            if (rc != LFM2_ERR_FORMAT) fail_msg("%s: %s gave %d (%s)", KEYS[k].name, values[v], rc, f->log.line);
             int broken = strcmp(values[v], "NaN") == 0 || strcmp(values[v], "1e309") == 0; /* no JSON: file and place are named */
             if (!zero) assert_named(f, "config.json", broken ? ":1:" : KEYS[k].name);
             n_refused++;
@@ -124,7 +125,7 @@ static void test_bad_numbers(void **state)
                 assert_int_equal(rc, LFM2_ERR_FORMAT);
                 assert_named(f, "config.json", KEYS[k].name);
             } else if (rc != 0) {
-                fail_msg("%s: %s gave %d (%s)", KEYS[k].name, absent ? "absence" : "null", rc, f->heap.log);
+                fail_msg("%s: %s gave %d (%s)", KEYS[k].name, absent ? "absence" : "null", rc, f->log.line);
             }
         }
     }
@@ -190,7 +191,7 @@ static void test_switches_and_lists(void **state)
     };
     for (size_t i = 0; i < LFM2__COUNT_OF(cases); i++) {
         int rc = load_changed(&dense, cases[i].key, cases[i].value, NULL);
-        if (rc != cases[i].rc) fail_msg("%s: %s gave %d (%s)", cases[i].key, cases[i].value, rc, dense.heap.log);
+        if (rc != cases[i].rc) fail_msg("%s: %s gave %d (%s)", cases[i].key, cases[i].value, rc, dense.log.line);
         if (rc != 0) assert_named(&dense, "config.json", NULL);
     }
     assert_int_equal(load_changed(&moe, "num_experts_per_tok", "7", NULL), LFM2_ERR_FORMAT);
@@ -214,7 +215,7 @@ static void test_attention_indices(void **state)
         toy_config(&TOY_DENSE, "layer_types", NULL, text, sizeof(text));
         (void)snprintf(with, sizeof(with), "%.*s, \"full_attn_idxs\": %s}", (int)strlen(text) - 1, text, cases[i].value);
         int rc = load_text(&dense, with, &cfg);
-        if (rc != cases[i].rc) fail_msg("%s gave %d (%s)", cases[i].value, rc, dense.heap.log);
+        if (rc != cases[i].rc) fail_msg("%s gave %d (%s)", cases[i].value, rc, dense.log.line);
         if (rc == 0) assert_int_equal(cfg.layer_kind[1] + cfg.layer_kind[4], 2 * LFM2_LAYER_ATTN);
         if (rc < 0) assert_named(&dense, "config.json", "full_attn_idxs");
     }
@@ -268,7 +269,7 @@ static void test_nested_schemas(void **state)
     };
     for (size_t i = 0; i < LFM2__COUNT_OF(cases); i++) {
         int rc = load_text(&dense, cases[i].text, NULL);
-        if (rc != cases[i].rc) fail_msg("%s gave %d (%s)", cases[i].text, rc, dense.heap.log);
+        if (rc != cases[i].rc) fail_msg("%s gave %d (%s)", cases[i].text, rc, dense.log.line);
         if (rc != 0) assert_named(&dense, "config.json", NULL);
     }
     /* A bad number inside is named with the object that it is in. */
@@ -301,7 +302,7 @@ static void test_width_rule(void **state)
             assert_named(&dense, "intermediate_size", NULL);
             continue;
         }
-        if (rc != 0) fail_msg("%s gave %d (%s)", fields[i], rc, dense.heap.log);
+        if (rc != 0) fail_msg("%s gave %d (%s)", fields[i], rc, dense.log.line);
         assert_int_equal(cfg.d_ff, 96);
     }
 }
@@ -358,7 +359,7 @@ static int load_gguf(fixture *f, const toy_kv *change, lfm2_config *cfg)
     lfm2_model *m = NULL;
     (void)snprintf(path, sizeof(path), "%s/m.gguf", f->dir);
     toy_save_gguf(f->rt, &f->m, path, change);
-    f->heap.log[0] = 0;
+    f->log.line[0] = 0;
     int rc = lfm2_model_load(f->rt, path, &m);
     if (rc == 0 && cfg) *cfg = *lfm2_model_config(m);
     lfm2_model_unload(m);
@@ -420,13 +421,13 @@ static void test_gguf_bad_numbers(void **state)
             int rc = load_gguf(f, &change, NULL);
             /* a gating function that is a number but not ours is another model, not a broken one */
             int other = strcmp(keys[k].name, "expert_gating_func") == 0 && rc == LFM2_ERR_UNSUPPORTED;
-            if (rc != LFM2_ERR_FORMAT && !other) fail_msg("%s: value %zu gave %d (%s)", keys[k].name, v, rc, f->heap.log);
+            if (rc != LFM2_ERR_FORMAT && !other) fail_msg("%s: value %zu gave %d (%s)", keys[k].name, v, rc, f->log.line);
             assert_named(f, "m.gguf", keys[k].name);
         }
         const toy_kv absent = { .key = keys[k].name, .kind = TOY_KV_ABSENT };
         int rc = load_gguf(f, &absent, NULL);
         if (rc != (keys[k].flags & OPTIONAL ? 0 : LFM2_ERR_FORMAT))
-            fail_msg("%s absent gave %d (%s)", keys[k].name, rc, f->heap.log);
+            fail_msg("%s absent gave %d (%s)", keys[k].name, rc, f->log.line);
         if (rc != 0) assert_named(f, keys[k].name, "missing");
     }
     const int32_t *lists[] = { UNEVEN, NEGATIVE, LARGE };
@@ -466,7 +467,7 @@ static void test_gguf_variants(void **state)
     };
     for (size_t i = 0; i < LFM2__COUNT_OF(cases); i++) {
         int rc = load_gguf(&dense, &cases[i].kv, NULL);
-        if (rc != cases[i].rc) fail_msg("%s, case %zu gave %d (%s)", cases[i].kv.key, i, rc, dense.heap.log);
+        if (rc != cases[i].rc) fail_msg("%s, case %zu gave %d (%s)", cases[i].kv.key, i, rc, dense.log.line);
         if (rc == LFM2_ERR_UNSUPPORTED) assert_named(&dense, "m.gguf", cases[i].kv.key);
         if (rc == LFM2_ERR_UNSUPPORTED && cases[i].kv.s && cases[i].kv.s[0]) assert_named(&dense, cases[i].kv.s, NULL);
     }

@@ -19,7 +19,8 @@ enum { N_TOK = 37, MAX_VOCAB = 128 };
 #define MASK_TOLERANCE 2.7e-4
 
 typedef struct fixture {
-    toy_heap heap;
+    test_heap heap;
+    test_log log;
     lfm2_runtime *rt;
 } fixture;
 
@@ -77,7 +78,7 @@ static void test_against_double(void **state)
         toy_fini(&m);
         for (int full = 0; full < 2; full++) {
             fixture f;
-            f.rt = toy_runtime(2, full ? LFM2_CPU_MASK_ALL : 0, &f.heap);
+            f.rt = toy_runtime(2, full ? LFM2_CPU_MASK_ALL : 0, &f.heap, &f.log);
             lfm2_model *model = toy_load(f.rt, spec);
             lfm2_session *s = toy_session(model, 1, N_TOK, 64, 0);
             toy_forward(s, 0, ids, N_TOK, logits);
@@ -100,7 +101,7 @@ static void test_containers_agree(void **state)
     const toy_spec *specs[] = { &SPECS[0].spec, &SPECS[8].spec, &SPECS[5].spec };
     for (size_t i = 0; i < LFM2__COUNT_OF(specs); i++) {
         fixture f;
-        f.rt = toy_runtime(1, 0, &f.heap);
+        f.rt = toy_runtime(1, 0, &f.heap, &f.log);
         int32_t ids[N_TOK];
         toy_ids(ids, N_TOK, specs[i]->vocab, 1);
         for (int form = 0; form < 3; form++) {
@@ -108,7 +109,7 @@ static void test_containers_agree(void **state)
             char dir[64], path[96];
             lfm2_model *model = NULL;
             toy_init(&m, specs[i]);
-            toy_dir(dir);
+            make_folder(dir, sizeof(dir));
             (void)snprintf(path, sizeof(path), "%s%s", dir, form == 1 ? "/m.gguf" : "");
             if (form == 2) toy_fuse_experts(&m);
             if (form == 1)
@@ -116,7 +117,7 @@ static void test_containers_agree(void **state)
             else
                 toy_save_with_config(f.rt, &m, dir);
             assert_int_equal(lfm2_model_load(f.rt, path, &model), 0);
-            toy_remove_dir(dir);
+            remove_folder(dir);
             toy_fini(&m);
             lfm2_session *s = toy_session(model, 1, N_TOK, 64, 0);
             toy_forward(s, 0, ids, N_TOK, form == 0 ? first : logits);
@@ -138,7 +139,7 @@ static void test_prefill_is_stepping(void **state)
         for (int full = 0; full < 2; full++) {
             const size_t vocab = (size_t)SPECS[i].spec.vocab;
             fixture f;
-            f.rt = toy_runtime(2, full ? LFM2_CPU_MASK_ALL : 0, &f.heap);
+            f.rt = toy_runtime(2, full ? LFM2_CPU_MASK_ALL : 0, &f.heap, &f.log);
             lfm2_model *model = toy_load(f.rt, &SPECS[i].spec);
             lfm2_session *s = toy_session(model, 1, N_TOK, 64, 0), *cut = toy_session(model, 1, N_TOK, 3, 4);
             int32_t ids[N_TOK];
@@ -175,7 +176,7 @@ static void ragged(const toy_spec *spec, uint32_t mask, int32_t cap_batch)
     static float got[N_SEQS * CAP * MAX_VOCAB], alone[CAP * MAX_VOCAB];
     const size_t vocab = (size_t)spec->vocab;
     fixture f;
-    f.rt = toy_runtime(2, mask, &f.heap);
+    f.rt = toy_runtime(2, mask, &f.heap, &f.log);
     lfm2_model *model = toy_load(f.rt, spec);
     lfm2_session *s = toy_session(model, N_SEQS, CAP, cap_batch, 2), *one = toy_session(model, 1, CAP, CAP, 0);
     int32_t ids[ROUNDS][N_SEQS][16];
@@ -234,7 +235,7 @@ static void test_threads(void **state)
         for (int full = 0; full < 2; full++) {
             for (size_t k = 0; k < LFM2__COUNT_OF(threads); k++) {
                 fixture f;
-                f.rt = toy_runtime(threads[k], full ? LFM2_CPU_MASK_ALL : 0, &f.heap);
+                f.rt = toy_runtime(threads[k], full ? LFM2_CPU_MASK_ALL : 0, &f.heap, &f.log);
                 lfm2_model *model = toy_load(f.rt, specs[i]);
                 lfm2_session *s = toy_session(model, 1, N_TOK + 1, 64, 0);
                 int32_t ids[N_TOK + 1];
@@ -260,7 +261,7 @@ static void test_embeddings(void **state)
     static double want[N_TOK * MAX_VOCAB];
     const toy_spec *spec = &SPECS[0].spec;
     fixture f;
-    f.rt = toy_runtime(1, 0, &f.heap);
+    f.rt = toy_runtime(1, 0, &f.heap, &f.log);
     lfm2_model *model = toy_load(f.rt, spec);
     lfm2_session *s = toy_session(model, 2, N_TOK, 64, 0);
     int32_t ids[N_TOK];
@@ -306,7 +307,7 @@ static void test_probe(void **state)
     static float logits[N_TOK * MAX_VOCAB], plain[N_TOK * MAX_VOCAB];
     static const char *const want[] = { "embed", "layer.0", "layer.1", "layer.2", "layer.3", "layer.4", "norm" };
     fixture f;
-    f.rt = toy_runtime(1, 0, &f.heap);
+    f.rt = toy_runtime(1, 0, &f.heap, &f.log);
     lfm2_model *model = toy_load(f.rt, &TOY_DENSE);
     lfm2_session *s = toy_session(model, 2, N_TOK, 64, 0);
     int32_t ids[N_TOK];

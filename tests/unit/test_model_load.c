@@ -9,7 +9,8 @@
 #include "base/compiler.h"
 #include "model_testing.h"
 
-static toy_heap heap;
+static test_heap heap;
+static test_log lines;
 static lfm2_runtime *rt;
 static toy m;
 static char dir[64];
@@ -17,15 +18,15 @@ static char dir[64];
 static int setup(void **state)
 {
     (void)state;
-    rt = toy_runtime(1, 0, &heap);
-    toy_dir(dir);
+    rt = toy_runtime(1, 0, &heap, &lines);
+    make_folder(dir, sizeof(dir));
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    toy_remove_dir(dir);
+    remove_folder(dir);
     lfm2_runtime_destroy(rt);
     return 0;
 }
@@ -33,7 +34,7 @@ static int teardown(void **state)
 static int load(lfm2_model **out)
 {
     lfm2_model *model = NULL;
-    heap.log[0] = 0;
+    lines.line[0] = 0;
     int rc = lfm2_model_load(rt, dir, &model);
     if (rc < 0) assert_null(model);
     if (out && rc == 0)
@@ -51,7 +52,7 @@ static int load_toy(void)
 
 static void assert_named(const char *text)
 {
-    if (!strstr(heap.log, text)) fail_msg("\"%s\" does not name %s", heap.log, text);
+    if (!strstr(lines.line, text)) fail_msg("\"%s\" does not name %s", lines.line, text);
 }
 
 /* --- every tensor --- */
@@ -122,7 +123,7 @@ static void test_every_tensor_harmed(void **state)
             (void)snprintf(name, sizeof(name), "%s", m.t[i / N_HARMS].name);
             if (do_harm(i / N_HARMS, (harm)(i % N_HARMS))) {
                 int rc = load_toy();
-                if (rc != LFM2_ERR_FORMAT) fail_msg("%s, harm %zu: %d (%s)", name, i % N_HARMS, rc, heap.log);
+                if (rc != LFM2_ERR_FORMAT) fail_msg("%s, harm %zu: %d (%s)", name, i % N_HARMS, rc, lines.line);
                 assert_named(name);
             }
             toy_fini(&m);
@@ -232,7 +233,7 @@ static void test_prefixes_and_parts(void **state)
         nested_config(cases[i].config);
         toy_save(rt, &m, dir, cases[i].prefix);
         int rc = load(NULL);
-        if (rc != cases[i].rc) fail_msg("%s %s %s: %d (%s)", cases[i].config, cases[i].prefix, cases[i].part, rc, heap.log);
+        if (rc != cases[i].rc) fail_msg("%s %s %s: %d (%s)", cases[i].config, cases[i].prefix, cases[i].part, rc, lines.line);
         if (rc < 0 && cases[i].part) assert_named(cases[i].part + 1);
         toy_fini(&m);
     }
@@ -340,7 +341,7 @@ static void test_allocation_failures(void **state)
 {
     (void)state;
     char gguf[96], shape[96];
-    lfm2_runtime *r = toy_runtime(1, 0, &heap);
+    lfm2_runtime *r = toy_runtime(1, 0, &heap, &lines);
     toy_init(&m, &TOY_MOE);
     toy_save_with_config(rt, &m, dir);
     (void)snprintf(gguf, sizeof(gguf), "%s/m.gguf", dir);
@@ -348,27 +349,21 @@ static void test_allocation_failures(void **state)
     toy_save_gguf(rt, &m, gguf, NULL);
     toy_fini(&m);
     for (int form = 0; form < 3; form++) {
-        int n_failed = 0;
-        for (long k = 1;; k++) {
+        long k = 0;
+        while (test_fail_next(&heap, &k)) {
             lfm2_model *model = NULL;
             lfm2_session *s = NULL;
-            heap.n_calls = 0;
-            heap.fail_at = k;
             int rc = form == 2 ? lfm2_model_create_random(r, shape, LFM2_DTYPE_F16, 1, &model)
                                : lfm2_model_load(r, form ? gguf : dir, &model);
             if (rc == 0) {
                 const lfm2_session_params p = { 2, 16, 8, 2 };
                 rc = lfm2_session_create(model, &p, &s);
             }
-            const int reached = heap.n_calls >= k;
-            heap.fail_at = 0;
-            assert_int_equal(rc, reached ? LFM2_ERR_NOMEM : 0);
-            n_failed += reached;
+            assert_int_equal(rc, test_has_failed(&heap) ? LFM2_ERR_NOMEM : 0);
             lfm2_session_destroy(s);
             lfm2_model_unload(model);
-            if (!reached) break;
         }
-        assert_true(n_failed > 8);
+        assert_true(k > 9);
     }
     assert_int_equal(unlink(gguf), 0);
     lfm2_runtime_destroy(r);
@@ -395,7 +390,7 @@ static void test_random_models(void **state)
                             .ffe = 256, .dense = 1, .seed = 1 };
     static const int32_t ids[] = { 5, 299, 0, 17 };
     static float a[4 * 300], b[4 * 300];
-    lfm2_runtime *two = toy_runtime(2, 0, &heap);
+    lfm2_runtime *two = toy_runtime(2, 0, &heap, &lines);
     toy_init(&m, &spec);
     const uint64_t n_params = count_params();
     toy_fini(&m);

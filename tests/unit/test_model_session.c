@@ -12,7 +12,8 @@
 enum { VOCAB = 101, N_IDS = 40 };
 
 typedef struct fixture {
-    toy_heap heap;
+    test_heap heap;
+    test_log log;
     lfm2_runtime *rt;
     lfm2_model *m;
     int32_t ids[N_IDS];
@@ -26,7 +27,7 @@ static const toy_spec ATTN_ONLY = { .layers = "aa", .d = 64, .heads = 4, .kv = 2
 
 static void make_fixture(fixture *f, const toy_spec *spec)
 {
-    f->rt = toy_runtime(2, 0, &f->heap);
+    f->rt = toy_runtime(2, 0, &f->heap, &f->log);
     f->m = toy_load(f->rt, spec);
     toy_ids(f->ids, N_IDS, VOCAB, 1);
 }
@@ -84,9 +85,9 @@ static void test_bytes_are_what_is_allocated(void **state)
         for (size_t k = 0; k < LFM2__COUNT_OF(params); k++) {
             fixture *f = ALL[i];
             lfm2_session *s = NULL;
-            size_t before = f->heap.n_bytes;
+            size_t before = f->heap.total_bytes;
             assert_int_equal(lfm2_session_create(f->m, &params[k], &s), 0);
-            assert_int_equal(f->heap.n_bytes - before, lfm2_session_bytes(f->m, &params[k]));
+            assert_int_equal(f->heap.total_bytes - before, lfm2_session_bytes(f->m, &params[k]));
             lfm2_session_destroy(s);
         }
     }
@@ -112,7 +113,7 @@ static void test_limits(void **state)
         assert_int_equal(lfm2_session_bytes(dense.m, &cases[i].p) == 0, cases[i].field != NULL);
         if (cases[i].field) {
             assert_null(s);
-            assert_non_null(strstr(dense.heap.log, cases[i].field));
+            assert_non_null(strstr(dense.log.line, cases[i].field));
         }
         lfm2_session_destroy(s);
     }
@@ -154,9 +155,9 @@ static void assert_refused(lfm2_session *s, const lfm2_span *spans, int32_t n_sp
 {
     int32_t before[4];
     for (int32_t q = 0; q < 4; q++) before[q] = lfm2_session_n_tok(s, q);
-    dense.heap.log[0] = 0;
+    dense.log.line[0] = 0;
     assert_int_equal(lfm2_session_forward(s, spans, n_spans, logits, cap_rows), want);
-    if (named && !strstr(dense.heap.log, named)) fail_msg("\"%s\" does not name %s", dense.heap.log, named);
+    if (named && !strstr(dense.log.line, named)) fail_msg("\"%s\" does not name %s", dense.log.line, named);
     for (int32_t q = 0; q < 4; q++) assert_int_equal(lfm2_session_n_tok(s, q), before[q]);
 }
 
@@ -204,7 +205,7 @@ static void test_refused_calls_change_nothing(void **state)
     /* the log names places, never ids */
     ids[1] = 77777;
     BAD(LFM2_ERR_ARG, NULL, .seq = 1, .n_tok = 3, .ids = ids);
-    assert_null(strstr(dense.heap.log, "77777"));
+    assert_null(strstr(dense.log.line, "77777"));
 #undef BAD
     lfm2_session_destroy(s);
     lfm2_session_destroy(same);
@@ -286,18 +287,19 @@ static void test_not_finite(void **state)
     static const char *const names[] = { "layers.0.conv.conv.weight", "layers.1.self_attn.k_proj.weight",
                                          "layers.2.feed_forward.w2.weight",
                                          "embedding_norm.weight" };
-    toy_heap heap;
-    lfm2_runtime *rt = toy_runtime(1, 0, &heap);
+    test_heap heap;
+    test_log log;
+    lfm2_runtime *rt = toy_runtime(1, 0, &heap, &log);
     for (size_t i = 0; i < LFM2__COUNT_OF(names); i++) {
         char dir[64];
         float logits[VOCAB];
         lfm2_model *model = NULL;
         toy_init(&m, &TOY_DENSE);
         toy_find(&m, names[i])->data[1] = i % 2 ? INFINITY : NAN;
-        toy_dir(dir);
+        make_folder(dir, sizeof(dir));
         toy_save_with_config(rt, &m, dir);
         assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
-        toy_remove_dir(dir);
+        remove_folder(dir);
         lfm2_session *s = toy_session(model, 2, 16, 8, 0);
         lfm2_span span = { .seq = 1, .n_tok = 4, .ids = dense.ids, .logits = LFM2_LOGITS_LAST };
         assert_int_equal(lfm2_session_forward(s, &span, 1, logits, 1), LFM2_ERR_NONFINITE);
@@ -313,17 +315,18 @@ static void test_not_finite_experts(void **state)
 {
     (void)state;
     static toy m;
-    toy_heap heap;
-    lfm2_runtime *rt = toy_runtime(1, 0, &heap);
+    test_heap heap;
+    test_log log;
+    lfm2_runtime *rt = toy_runtime(1, 0, &heap, &log);
     char dir[64];
     float logits[VOCAB];
     lfm2_model *model = NULL;
     toy_init(&m, &TOY_MOE);
     for (int i = 0; i < TOY_MOE.experts * TOY_MOE.d; i++) toy_find(&m, "layers.2.feed_forward.gate.weight")->data[i] = NAN;
-    toy_dir(dir);
+    make_folder(dir, sizeof(dir));
     toy_save_with_config(rt, &m, dir);
     assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
-    toy_remove_dir(dir);
+    remove_folder(dir);
     lfm2_session *s = toy_session(model, 1, 16, 8, 0);
     lfm2_span span = { .seq = 0, .n_tok = 4, .ids = dense.ids, .logits = LFM2_LOGITS_LAST };
     assert_int_equal(lfm2_session_forward(s, &span, 1, logits, 1), LFM2_ERR_NONFINITE);
@@ -351,13 +354,14 @@ static void test_file_cut_short(void **state)
 {
     (void)state;
     static toy m;
-    toy_heap heap;
-    lfm2_runtime *rt = toy_runtime(1, 0, &heap);
+    test_heap heap;
+    test_log log;
+    lfm2_runtime *rt = toy_runtime(1, 0, &heap, &log);
     char dir[64], path[96];
     float logits[VOCAB];
     lfm2_model *model = NULL;
     toy_init(&m, &TOY_DENSE);
-    toy_dir(dir);
+    make_folder(dir, sizeof(dir));
     toy_save_with_config(rt, &m, dir);
     (void)snprintf(path, sizeof(path), "%s/model.safetensors", dir);
     assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
@@ -371,11 +375,11 @@ static void test_file_cut_short(void **state)
     span.ids = NULL;
     span.embed = embed;
     assert_int_equal(lfm2_session_forward(s, &span, 1, logits, 1), LFM2_ERR_IO);
-    assert_non_null(strstr(heap.log, "model.safetensors"));
+    assert_non_null(strstr(log.line, "model.safetensors"));
     assert_int_equal(lfm2_session_n_tok(s, 0), 0);
     lfm2_session_destroy(s);
     lfm2_model_unload(model);
-    toy_remove_dir(dir);
+    remove_folder(dir);
     toy_fini(&m);
     lfm2_runtime_destroy(rt);
 }

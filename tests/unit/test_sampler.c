@@ -1,69 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sampler: parameters, filters against a naive reference, distributions by chi-square on fixed seeds, reproducibility. */
+#include "base_testing.h"
+
 #include <float.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "lfm2/sampler.h"
 
 #define N_VOCAB 40
 #define N_DRAWS 20000
 
-typedef struct counter {
-    int32_t n_allocs;
-    int32_t fail_at; /* number of the allocation that fails; 0 = none */
-} counter;
-
-static void *count_alloc(void *ctx, size_t n_bytes, size_t align)
-{
-    counter *c = ctx;
-    c->n_allocs++;
-    if (c->fail_at != 0 && c->n_allocs == c->fail_at) return NULL;
-    void *p = NULL;
-    return posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, n_bytes) == 0 ? p : NULL;
-}
-
-static void count_free(void *ctx, void *p)
-{
-    (void)ctx;
-    free(p);
-}
-
-static char last_line[256];
-
-static void keep_line(void *ctx, lfm2_log_level level, const char *line)
-{
-    (void)ctx;
-    if (level == LFM2_LOG_ERROR) snprintf(last_line, sizeof(last_line), "%s", line);
-}
-
-static counter allocs;
+static test_heap heap;
+static test_log lines;
 static lfm2_runtime *rt;
 
 static int setup(void **state)
 {
     (void)state;
-    lfm2_runtime_params p = lfm2_runtime_params_default();
-    p.alloc = count_alloc;
-    p.free = count_free;
-    p.alloc_ctx = &allocs;
-    p.log = keep_line;
-    p.n_threads = 1;
-    return lfm2_runtime_create(&p, &rt);
+    rt = test_runtime(1, &heap, &lines);
+    return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
     lfm2_runtime_destroy(rt);
+    assert_int_equal(heap.n_live, 0);
     return 0;
 }
 
@@ -127,10 +90,10 @@ static void refuses_parameters_out_of_range(void **state)
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         lfm2_sampler *s = NULL;
-        last_line[0] = '\0';
+        lines.line[0] = '\0';
         assert_int_equal(lfm2_sampler_create(rt, &bad[i].p, 10, NULL, NULL, &s), LFM2_ERR_ARG);
         assert_null(s);
-        assert_non_null(strstr(last_line, bad[i].field));
+        assert_non_null(strstr(lines.line, bad[i].field));
     }
 }
 
@@ -179,22 +142,15 @@ static void create_survives_allocation_failure(void **state)
 {
     (void)state;
     lfm2_sampler_params p = lfm2_sampler_params_default();
-    int32_t n_failed = 0;
-    for (int32_t k = 1;; k++) {
+    long k = 0;
+    while (test_fail_next(&heap, &k)) {
         lfm2_sampler *s = NULL;
-        allocs.n_allocs = 0;
-        allocs.fail_at = k;
         int rc = lfm2_sampler_create(rt, &p, 100, NULL, NULL, &s);
-        allocs.fail_at = 0;
-        if (rc == 0) {
-            lfm2_sampler_destroy(s);
-            break;
-        }
-        assert_int_equal(rc, LFM2_ERR_NOMEM);
-        assert_null(s);
-        n_failed++;
+        assert_int_equal(rc, test_has_failed(&heap) ? LFM2_ERR_NOMEM : 0);
+        assert_true(rc == 0 ? s != NULL : s == NULL);
+        lfm2_sampler_destroy(s);
     }
-    assert_true(n_failed >= 3);
+    assert_true(k > 3);
 }
 
 static void next_does_not_allocate(void **state)
@@ -205,9 +161,9 @@ static void next_does_not_allocate(void **state)
     int32_t id;
     some_logits(logits, N_VOCAB);
     lfm2_sampler *s = make(&p, N_VOCAB, NULL);
-    int32_t before = allocs.n_allocs;
+    long before = heap.n_calls;
     for (int i = 0; i < 100; i++) assert_int_equal(lfm2_sampler_next(s, logits, &id, &logprob), 0);
-    assert_int_equal(allocs.n_allocs, before);
+    assert_int_equal(heap.n_calls, before);
     lfm2_sampler_destroy(s);
 }
 
