@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Conversion to GGUF: same names, keys and bytes as the reference converter, every type, every way to fail. */
 #include "base_testing.h"
+#include "file_testing.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,46 +23,10 @@
 static char folder[128]; /* of this run's files */
 static char out[160];    /* the file that most tests write */
 
-/* Names in the folder, "." and ".." aside. */
-static int n_entries(void)
-{
-    DIR *d = opendir(folder);
-    int n = -2;
-
-    assert_non_null(d);
-    while (readdir(d)) n++;
-    closedir(d);
-    return n;
-}
-
-static void write_file(const char *path, const void *data, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-static unsigned char *read_file(const char *path, size_t *n)
-{
-    FILE *f = fopen(path, "rb");
-    struct stat st;
-    unsigned char *data;
-
-    assert_non_null(f);
-    assert_int_equal(fstat(fileno(f), &st), 0);
-    *n = (size_t)st.st_size;
-    data = malloc(*n + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, *n, f), *n);
-    fclose(f);
-    return data;
-}
-
 static void copy_file(const char *from, const char *to)
 {
     size_t n;
-    unsigned char *data = read_file(from, &n);
+    char *data = read_file(from, &n);
     write_file(to, data, n);
     free(data);
 }
@@ -81,19 +45,6 @@ static void copy_checkpoint(const char *from, char *to, size_t cap)
         snprintf(b, sizeof b, "%s/%s", to, names[i]);
         copy_file(a, b);
     }
-}
-
-static void remove_checkpoint(const char *path)
-{
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"};
-    char file[300];
-    size_t i;
-
-    for (i = 0; i < LFM2__COUNT_OF(names); i++) {
-        snprintf(file, sizeof file, "%s/%s", path, names[i]);
-        unlink(file);
-    }
-    assert_int_equal(rmdir(path), 0);
 }
 
 static void convert(lfm2_runtime *rt, const char *in, lfm2_dtype t, lfm2_dtype embed_t)
@@ -333,7 +284,7 @@ static void test_weights_that_are_not_normalised(void **state)
     unlink(out);
     assert_int_equal(lfm2_convert(rt, MOE_FUSED, out, LFM2_DTYPE_BF16, LFM2_DTYPE_COUNT, NULL, NULL), LFM2_ERR_UNSUPPORTED);
     assert_non_null(strstr(log.line, "norm_topk_prob"));
-    assert_int_equal(n_entries(), 0);
+    assert_int_equal(count_files(folder), 0);
     lfm2_runtime_destroy(rt);
 }
 
@@ -378,7 +329,7 @@ static void test_threads_and_containers(void **state)
 {
     lfm2_runtime *one = test_runtime(1, NULL, NULL), *three = test_runtime(3, NULL, NULL);
     char other[200];
-    unsigned char *a, *b;
+    char *a, *b;
     size_t n, m, i;
     lfm2_weights *x, *y;
     (void)state;
@@ -447,7 +398,7 @@ static void test_abort_leaves_nothing(void **state)
     unlink(out);
     assert_int_equal(lfm2_convert(rt, TEXT, out, LFM2_DTYPE_Q8_0, LFM2_DTYPE_COUNT, watch, &w), LFM2_ERR_ABORTED);
     assert_true(w.last < 1);
-    assert_int_equal(n_entries(), 0);
+    assert_int_equal(count_files(folder), 0);
     lfm2_runtime_destroy(rt);
 }
 
@@ -455,7 +406,7 @@ static void test_source_cut_short(void **state)
 {
     test_log log = {0};
     lfm2_runtime_params params = lfm2_runtime_params_default();
-    lfm2_runtime *rt = NULL;
+    lfm2_runtime *rt;
     char source[200];
     watcher w = {.shorten = source};
     (void)state;
@@ -464,13 +415,11 @@ static void test_source_cut_short(void **state)
     copy_file(TEXT "/model-bf16.gguf", source);
     unlink(out);
     params.guard_mapped = 1;
-    params.log = test_log_line;
-    params.log_ctx = &log;
-    assert_int_equal(lfm2_runtime_create(&params, &rt), 0);
+    rt = test_runtime_with(params, NULL, &log);
     assert_int_equal(lfm2_convert(rt, source, out, LFM2_DTYPE_Q8_0, LFM2_DTYPE_COUNT, watch, &w), LFM2_ERR_IO);
     assert_non_null(strstr(log.line, "source.gguf"));
     unlink(source);
-    assert_int_equal(n_entries(), 0);
+    assert_int_equal(count_files(folder), 0);
     lfm2_runtime_destroy(rt);
 }
 
@@ -480,7 +429,7 @@ static void poison(lfm2_runtime *rt, const char *checkpoint, const char *tensor,
     char path[300];
     lfm2_weights *w;
     const lfm2_tensor *t;
-    unsigned char *data;
+    char *data;
     size_t n, i;
 
     snprintf(path, sizeof path, "%s/model.safetensors", checkpoint);
@@ -492,8 +441,8 @@ static void poison(lfm2_runtime *rt, const char *checkpoint, const char *tensor,
         if (memcmp(data + i, t->data, t->n_bytes) == 0) break;
     }
     assert_true(i + t->n_bytes <= n);
-    data[i + 2] = (unsigned char)(value & 255);
-    data[i + 3] = (unsigned char)(value >> 8);
+    data[i + 2] = (char)(value & 255);
+    data[i + 3] = (char)(value >> 8);
     lfm2_weights_close(w);
     write_file(path, data, n);
     free(data);
@@ -516,14 +465,14 @@ static void test_not_finite(void **state)
         assert_int_equal(lfm2_convert(rt, checkpoint, out, types[i], types[i], NULL, NULL), LFM2_ERR_NONFINITE);
         assert_int_equal(log.level, LFM2_LOG_ERROR);
         assert_non_null(strstr(log.line, "blk.1.ffn_up.weight"));
-        assert_int_equal(n_entries(), 1);
+        assert_int_equal(count_files(folder), 1);
     }
     poison(rt, checkpoint, tensor, 0x7f00); /* finite, but beyond F16 */
     assert_int_equal(lfm2_convert(rt, checkpoint, out, LFM2_DTYPE_F16, LFM2_DTYPE_F16, NULL, NULL), LFM2_ERR_NONFINITE);
-    assert_int_equal(n_entries(), 1);
+    assert_int_equal(count_files(folder), 1);
     assert_int_equal(lfm2_convert(rt, checkpoint, out, LFM2_DTYPE_BF16, LFM2_DTYPE_F16, NULL, NULL), 0);
     unlink(out);
-    remove_checkpoint(checkpoint);
+    remove_folder(checkpoint);
     lfm2_runtime_destroy(rt);
 }
 
@@ -553,7 +502,7 @@ static void test_refusals(void **state)
     snprintf(path, sizeof path, "%s/none/out.gguf", folder);
     assert_int_equal(lfm2_convert(rt, TEXT, path, LFM2_DTYPE_F32, LFM2_DTYPE_F32, NULL, NULL), LFM2_ERR_IO);
     assert_int_equal(lfm2_convert(rt, TEXT, folder, LFM2_DTYPE_F32, LFM2_DTYPE_F32, NULL, NULL), LFM2_ERR_IO); /* a folder */
-    assert_int_equal(n_entries(), 0);
+    assert_int_equal(count_files(folder), 0);
     lfm2_runtime_destroy(rt);
 }
 
@@ -568,9 +517,9 @@ static void test_source_without_tokenizer(void **state)
     snprintf(path, sizeof path, "%s/tokenizer.json", checkpoint);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(lfm2_convert(rt, checkpoint, out, LFM2_DTYPE_F16, LFM2_DTYPE_F16, NULL, NULL), LFM2_ERR_NOT_FOUND);
-    assert_int_equal(n_entries(), 1);
+    assert_int_equal(count_files(folder), 1);
     write_file(path, "{}", 2);
-    remove_checkpoint(checkpoint);
+    remove_folder(checkpoint);
     lfm2_runtime_destroy(rt);
 }
 
@@ -589,24 +538,22 @@ static void test_onto_itself(void **state)
 /* Each allocation fails in turn, for both kinds of source. */
 static void fail_each_allocation(const char *in)
 {
-    long k;
+    watched x;
+    long k = 0;
     int rc = LFM2_ERR_NOMEM;
 
-    for (k = 1; rc != 0; k++) {
-        test_heap heap = {0};
-        lfm2_runtime *rt = test_runtime(1, &heap, NULL);
-        heap.n_calls = 0;
-        heap.fail_at = k;
+    watch_begin(&x);
+    while (test_fail_next(&x.heap, &k)) {
         unlink(out);
-        rc = lfm2_convert(rt, in, out, LFM2_DTYPE_Q8_0, LFM2_DTYPE_F16, NULL, NULL);
+        rc = lfm2_convert(x.rt, in, out, LFM2_DTYPE_Q8_0, LFM2_DTYPE_F16, NULL, NULL);
         if (rc != 0) {
             assert_int_equal(rc, LFM2_ERR_NOMEM);
-            assert_int_equal(n_entries(), 0);
+            assert_int_equal(count_files(folder), 0);
         }
-        lfm2_runtime_destroy(rt);
-        assert_int_equal(heap.n_live, 0);
     }
+    assert_int_equal(rc, 0);
     assert_true(k > 20);
+    watch_end(&x);
 }
 
 static void test_out_of_memory(void **state)
@@ -616,20 +563,19 @@ static void test_out_of_memory(void **state)
     fail_each_allocation(MOE "/model-bf16.gguf");
 }
 
-static int make_folder(void **state)
+static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "%s/lfm2_test_convert_XXXXXX", P_tmpdir);
-    if (!mkdtemp(folder)) return -1;
+    make_folder(folder, sizeof folder);
     snprintf(out, sizeof out, "%s/out.gguf", folder);
     return 0;
 }
 
-static int remove_folder(void **state)
+static int teardown(void **state)
 {
     (void)state;
     unlink(out);
-    return rmdir(folder);
+    return rmdir(folder); /* every test removes what it made */
 }
 
 int main(void)
@@ -652,5 +598,5 @@ int main(void)
         cmocka_unit_test(test_onto_itself),
         cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests_name("convert", tests, make_folder, remove_folder);
+    return cmocka_run_group_tests_name("convert", tests, setup, teardown);
 }

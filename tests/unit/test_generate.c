@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Generation: every stop reason, refusals, what the sequence holds afterwards; the loop guard on made-up streams. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "base_testing.h"
 
-#include <cmocka.h>
+#include <stdio.h>
+#include <time.h>
 
 #include "lfm2/sampler.h"
 #include "lfm2/tokenizer.h"
@@ -24,23 +18,16 @@
 
 static lfm2_runtime *rt;
 static lfm2_model *model;
-static char last_line[256];
-
-static void keep_line(void *ctx, lfm2_log_level level, const char *line)
-{
-    (void)ctx;
-    if (level == LFM2_LOG_ERROR) snprintf(last_line, sizeof(last_line), "%s", line);
-}
+static test_log lines;
 
 static int setup(void **state)
 {
     (void)state;
     lfm2_runtime_params p = lfm2_runtime_params_default();
-    p.log = keep_line;
     p.n_threads = 1;
     p.cpu_mask = LFM2_CPU_MASK_ALL & ~(uint32_t)LFM2_CPU_BLAS; /* its sums depend on how a prompt is cut */
-    if (lfm2_runtime_create(&p, &rt) < 0) return -1;
-    if (lfm2_model_load(rt, CHECKPOINT, &model) < 0) fprintf(stderr, "%s\n", last_line);
+    rt = test_runtime_with(p, NULL, &lines);
+    if (lfm2_model_load(rt, CHECKPOINT, &model) < 0) fprintf(stderr, "%s\n", lines.line);
     return model == NULL ? -1 : 0;
 }
 
@@ -80,7 +67,7 @@ static void open_bench_with(bench *b, int32_t cap_tok, int32_t cap_batch, const 
     for (int32_t i = 0; i < N_PROMPT; i++) b->prompt[i] = (i * 37 + 5) % N_IDS;
     b->p = lfm2_generate_params_default();
     b->g.n_tok = -77;
-    last_line[0] = '\0';
+    lines.line[0] = '\0';
 }
 
 static void open_bench(bench *b)
@@ -326,14 +313,14 @@ static void a_prompt_beyond_the_context_is_refused_with_both_numbers(void **stat
     lfm2_sampler_params sp = lfm2_sampler_params_default();
     open_bench_with(&b, 17, 64, &sp, NULL, NULL);
     expect_refused(&b, N_PROMPT, LFM2_ERR_RANGE);
-    assert_non_null(strstr(last_line, "20 tokens"));
-    assert_non_null(strstr(last_line, "17"));
+    assert_non_null(strstr(lines.line, "20 tokens"));
+    assert_non_null(strstr(lines.line, "17"));
 
     b.p.max_tok = 2; /* what the sequence holds already counts */
     assert_int_equal(run(&b, 10), 0);
     assert_int_equal(run(&b, 10), LFM2_ERR_RANGE);
-    assert_non_null(strstr(last_line, "10 tokens"));
-    assert_non_null(strstr(last_line, "room for 5"));
+    assert_non_null(strstr(lines.line, "10 tokens"));
+    assert_non_null(strstr(lines.line, "room for 5"));
     assert_int_equal(lfm2_session_n_tok(b.s, 0), 12);
     close_bench(&b);
 }
@@ -358,7 +345,7 @@ static void bad_arguments_are_refused(void **state)
                                   bad[i].loop_max_unit, NULL, bad[i].n_end_ids};
         b.p = p;
         expect_refused(&b, N_PROMPT, LFM2_ERR_ARG);
-        assert_non_null(strstr(last_line, bad[i].field));
+        assert_non_null(strstr(lines.line, bad[i].field));
     }
     b.p = lfm2_generate_params_default();
     expect_refused(&b, 0, LFM2_ERR_ARG);
