@@ -90,27 +90,27 @@ static size_t folder_n(const char *path)
     return slash != NULL ? (size_t)(slash - path) + 1 : 0;
 }
 
+/* The end of every way to load. rc: what came before; tok may be NULL after an error. */
+static int finish(lfm2_tokenizer *tok, int rc, lfm2_tokenizer **out)
+{
+    if (rc == 0) rc = lfm2__tok_finish(tok);
+    if (rc < 0) {
+        lfm2_tokenizer_unload(tok);
+        return rc;
+    }
+    *out = tok;
+    return 0;
+}
+
 /* dir: folder of the files beside it, NULL = look at none. */
 static int from_doc(lfm2_runtime *rt, const char *label, const lfm2__json_doc *doc, const char *dir, lfm2_tokenizer **out)
 {
     lfm2_tokenizer *tok = NULL;
-    int rc;
+    int rc = lfm2__tok_create(rt, label, &tok);
 
-    rc = lfm2__tok_create(rt, label, &tok);
-    if (rc < 0) return rc;
-    rc = lfm2__tok_read_json(tok, lfm2__json_root(doc));
-    if (rc < 0) goto fail;
-    if (dir != NULL) {
-        rc = lfm2__tok_read_siblings(tok, dir);
-        if (rc < 0) goto fail;
-    }
-    rc = lfm2__tok_finish(tok);
-    if (rc < 0) goto fail;
-    *out = tok;
-    return 0;
-fail:
-    lfm2_tokenizer_unload(tok);
-    return rc;
+    if (rc == 0) rc = lfm2__tok_read_json(tok, lfm2__json_root(doc));
+    if (rc == 0 && dir != NULL) rc = lfm2__tok_read_siblings(tok, dir);
+    return finish(tok, rc, out);
 }
 
 static int load_json(lfm2_runtime *rt, const char *path, lfm2_tokenizer **out)
@@ -145,19 +145,10 @@ int lfm2_tokenizer_load_json(lfm2_runtime *rt, const char *path, lfm2_tokenizer 
 static int load_gguf(lfm2_runtime *rt, const lfm2_weights *w, lfm2_tokenizer **out)
 {
     lfm2_tokenizer *tok = NULL;
-    int rc;
+    int rc = lfm2__tok_create(rt, lfm2_weights_path(w), &tok);
 
-    rc = lfm2__tok_create(rt, lfm2_weights_path(w), &tok);
-    if (rc < 0) goto fail;
-    rc = lfm2__tok_read_gguf(tok, w);
-    if (rc < 0) goto fail;
-    rc = lfm2__tok_finish(tok);
-    if (rc < 0) goto fail;
-    *out = tok;
-    return 0;
-fail:
-    lfm2_tokenizer_unload(tok);
-    return rc;
+    if (rc == 0) rc = lfm2__tok_read_gguf(tok, w);
+    return finish(tok, rc, out);
 }
 
 int lfm2_tokenizer_load(lfm2_runtime *rt, const lfm2_weights *w, lfm2_tokenizer **out)
