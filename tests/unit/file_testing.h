@@ -3,17 +3,10 @@
 #ifndef FILE_TESTING_H
 #define FILE_TESTING_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "base_testing.h"
 
 #include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* A new empty folder; its path takes up to 32 bytes. */

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The option engine, JSON results and file hashes of the commands. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "base_testing.h"
+#include "file_testing.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -225,14 +218,7 @@ static void test_environment(void **state)
 
 static void write_config(const char *text, size_t n)
 {
-    char path[128];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/lfm2/config.toml", folder);
-    f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
+    write_file_in(folder, "lfm2/config.toml", text, n);
     setenv("XDG_CONFIG_HOME", folder, 1);
 }
 
@@ -466,25 +452,23 @@ static void test_sha256(void **state)
     expect_hash(million, sizeof million, 77, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-static int make_folder(void **state)
+static int setup(void **state)
 {
     char path[128];
     (void)state;
-    snprintf(folder, sizeof folder, "%s/lfm2_test_cli_XXXXXX", P_tmpdir);
-    if (!mkdtemp(folder)) return -1;
+    make_folder(folder, sizeof folder);
     snprintf(path, sizeof path, "%s/lfm2", folder);
     return mkdir(path, 0700);
 }
 
-static int remove_folder(void **state)
+static int teardown(void **state)
 {
     char path[128];
     (void)state;
-    snprintf(path, sizeof path, "%s/lfm2/config.toml", folder);
-    unlink(path);
     snprintf(path, sizeof path, "%s/lfm2", folder);
-    rmdir(path);
-    return rmdir(folder);
+    remove_folder(path);
+    remove_folder(folder);
+    return 0;
 }
 
 int main(void)
@@ -502,5 +486,5 @@ int main(void)
         cmocka_unit_test(test_json_long_text),
         cmocka_unit_test(test_sha256),
     };
-    return cmocka_run_group_tests_name("cli", tests, make_folder, remove_folder);
+    return cmocka_run_group_tests_name("cli", tests, setup, teardown);
 }

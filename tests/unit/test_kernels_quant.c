@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Block formats: dequantisation and packing bit for bit against the Python `gguf` package (fixtures of tests/oracle/quant), the
  * error that Q4_K and Q6_K leave, and what packing refuses. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "base_testing.h"
+#include "file_testing.h"
 
-#include <cmocka.h>
+#include <math.h>
 
 #include "base/cpu.h"
 #include "kernels/kernels_impl.h"
@@ -34,12 +30,8 @@ static fixture load(const char *what, lfm2_dtype t)
     (void)snprintf(name, sizeof name, "%s", lfm2_dtype_name(t));
     for (char *c = name; *c; c++) *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
     (void)snprintf(path, sizeof path, "%s/oracle/quant/%s_%s.bin", LFM2_TEST_DIR, what, name);
-    FILE *f = fopen(path, "rb");
-    if (!f) fail_msg("cannot open %s", path);
-    fixture fx = {.bytes = malloc(1 << 20)};
-    assert_non_null(fx.bytes);
-    const size_t n = fread(fx.bytes, 1, 1 << 20, f);
-    (void)fclose(f);
+    size_t n = 0;
+    fixture fx = {.bytes = (uint8_t *)read_file(path, &n)};
     assert_true(n > 8);
     fx.n_given = u32_at(fx.bytes);
     fx.n_expected = u32_at(fx.bytes + 4);

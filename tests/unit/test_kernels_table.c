@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The init ladder and its report: which implementation each mask gives, and when BLAS takes part. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "base_testing.h"
 
 #include "base/cpu.h"
 #include "base/runtime_impl.h"
@@ -107,10 +101,7 @@ static void matmul_chooses_blas(void **state)
     (void)state;
     static const float weights[8] = {0};
     const uint8_t *w = (const uint8_t *)weights;
-    lfm2_runtime *rt = NULL;
-    lfm2_runtime_params params = lfm2_runtime_params_default();
-    params.n_threads = 2;
-    assert_int_equal(lfm2_runtime_create(&params, &rt), 0);
+    lfm2_runtime *rt = test_runtime(2, NULL, NULL);
     lfm2__pool *pool = lfm2__runtime_pool(rt);
     static const int32_t row_counts[] = {1, 63, 64, 65, 256, 257, 1000};
     for (size_t i = 0; i < LFM2__COUNT_OF(row_counts); i++) {
@@ -142,10 +133,7 @@ static void borders_do_not_follow_the_threads(void **state)
     static float w[4 * N_ROWS], x[4 * N_TOK], first[N_ROWS * N_TOK], y[N_ROWS * N_TOK];
     for (int with_blas = 0; with_blas < 2; with_blas++) {
         for (int32_t n_threads = 1; n_threads <= 5; n_threads++) {
-            lfm2_runtime *rt = NULL;
-            lfm2_runtime_params params = lfm2_runtime_params_default();
-            params.n_threads = n_threads;
-            assert_int_equal(lfm2_runtime_create(&params, &rt), 0);
+            lfm2_runtime *rt = test_runtime(n_threads, NULL, NULL);
             lfm2__kernels k = {.gemm_blas = with_blas ? border_gemm : NULL};
             k.gemm[LFM2_DTYPE_F32] = border_gemm;
             memset(y, 0, sizeof y);
