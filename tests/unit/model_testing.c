@@ -278,16 +278,22 @@ void toy_save_with_config(lfm2_runtime *rt, const toy *m, const char *dir)
     toy_save(rt, m, dir, "model.");
 }
 
+lfm2_model *toy_reload(lfm2_runtime *rt, const toy *m)
+{
+    char dir[64];
+    lfm2_model *model = NULL;
+    make_folder(dir, sizeof(dir));
+    toy_save_with_config(rt, m, dir);
+    assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
+    remove_folder(dir); /* the mapping stays */
+    return model;
+}
+
 lfm2_model *toy_load(lfm2_runtime *rt, const toy_spec *spec)
 {
     static toy m;
-    char dir[64];
-    lfm2_model *model = NULL;
     toy_init(&m, spec);
-    make_folder(dir, sizeof(dir));
-    toy_save_with_config(rt, &m, dir);
-    assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
-    remove_folder(dir); /* the mapping stays */
+    lfm2_model *model = toy_reload(rt, &m);
     toy_fini(&m);
     return model;
 }

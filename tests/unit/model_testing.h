@@ -69,6 +69,7 @@ typedef struct toy_kv {
 void toy_save_gguf(lfm2_runtime *rt, const toy *m, const char *path, const toy_kv *change);
 
 /* Save and load; asserts success. */
+lfm2_model *toy_reload(lfm2_runtime *rt, const toy *m);
 lfm2_model *toy_load(lfm2_runtime *rt, const toy_spec *spec);
 
 /* logits [n, V] of ids (or rows of embed [n, d]) in double precision. */

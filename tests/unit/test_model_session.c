@@ -291,15 +291,10 @@ static void test_not_finite(void **state)
     test_log log;
     lfm2_runtime *rt = toy_runtime(1, 0, &heap, &log);
     for (size_t i = 0; i < LFM2__COUNT_OF(names); i++) {
-        char dir[64];
         float logits[VOCAB];
-        lfm2_model *model = NULL;
         toy_init(&m, &TOY_DENSE);
         toy_find(&m, names[i])->data[1] = i % 2 ? INFINITY : NAN;
-        make_folder(dir, sizeof(dir));
-        toy_save_with_config(rt, &m, dir);
-        assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
-        remove_folder(dir);
+        lfm2_model *model = toy_reload(rt, &m);
         lfm2_session *s = toy_session(model, 2, 16, 8, 0);
         lfm2_span span = { .seq = 1, .n_tok = 4, .ids = dense.ids, .logits = LFM2_LOGITS_LAST };
         assert_int_equal(lfm2_session_forward(s, &span, 1, logits, 1), LFM2_ERR_NONFINITE);
@@ -318,15 +313,10 @@ static void test_not_finite_experts(void **state)
     test_heap heap;
     test_log log;
     lfm2_runtime *rt = toy_runtime(1, 0, &heap, &log);
-    char dir[64];
     float logits[VOCAB];
-    lfm2_model *model = NULL;
     toy_init(&m, &TOY_MOE);
     for (int i = 0; i < TOY_MOE.experts * TOY_MOE.d; i++) toy_find(&m, "layers.2.feed_forward.gate.weight")->data[i] = NAN;
-    make_folder(dir, sizeof(dir));
-    toy_save_with_config(rt, &m, dir);
-    assert_int_equal(lfm2_model_load(rt, dir, &model), 0);
-    remove_folder(dir);
+    lfm2_model *model = toy_reload(rt, &m);
     lfm2_session *s = toy_session(model, 1, 16, 8, 0);
     lfm2_span span = { .seq = 0, .n_tok = 4, .ids = dense.ids, .logits = LFM2_LOGITS_LAST };
     assert_int_equal(lfm2_session_forward(s, &span, 1, logits, 1), LFM2_ERR_NONFINITE);

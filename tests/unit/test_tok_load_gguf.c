@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tokenizer keys of GGUF files: read, refused, written. */
 #include "tok_testing.h"
+#include "weights_testing.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -422,13 +423,7 @@ static void written_keys_equal_the_converters(void **state)
         a = lfm2__weights_kv(want, i);
         b = lfm2__weights_kv(got, k);
         if (a == NULL || b == NULL) break;
-        assert_int_equal(a->key_n, b->key_n);
-        assert_memory_equal(a->key, b->key, a->key_n);
-        assert_int_equal(a->type, b->type);
-        assert_int_equal(a->elem_type, b->elem_type);
-        assert_int_equal(a->n_elems, b->n_elems);
-        assert_int_equal(a->n_bytes, b->n_bytes);
-        assert_memory_equal(a->data, b->data, a->n_bytes);
+        assert_same_kv(a, b);
     }
     assert_int_equal(n, 9);
     assert_int_equal(i, lfm2__weights_n_kv(want));

@@ -159,15 +159,7 @@ static void gguf_copy_of_every_type(void **state)
     lfm2_weights *to = reopen(&p);
     assert_int_equal(lfm2__weights_n_kv(to), lfm2__weights_n_kv(from));
     for (size_t i = 0; i < lfm2__weights_n_kv(from); i++) {
-        const lfm2__kv *a = lfm2__weights_kv(from, i);
-        const lfm2__kv *b = lfm2__weights_kv(to, i);
-        assert_int_equal(a->key_n, b->key_n);
-        assert_memory_equal(a->key, b->key, a->key_n);
-        assert_int_equal(a->type, b->type);
-        assert_int_equal(a->elem_type, b->elem_type);
-        assert_int_equal(a->n_elems, b->n_elems);
-        assert_int_equal(a->n_bytes, b->n_bytes);
-        assert_memory_equal(a->data, b->data, a->n_bytes);
+        assert_same_kv(lfm2__weights_kv(from, i), lfm2__weights_kv(to, i));
     }
     for (size_t i = 0; i < lfm2_weights_n_tensors(from); i++) {
         const lfm2_tensor *a = lfm2_weights_tensor(from, i);

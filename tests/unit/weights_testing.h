@@ -147,6 +147,17 @@ static inline void refuse(bytes *b, int status, const char *field)
     refuse_within(b, status, field, SMALL_BYTES);
 }
 
+/* A file must be refused wherever it is cut short. Frees it. */
+static inline void refuse_cut_short(bytes *whole)
+{
+    for (size_t n = 0; n < whole->n; n++) {
+        bytes b = {0};
+        put(&b, whole->p, n);
+        refuse(&b, LFM2_ERR_FORMAT, ": ");
+    }
+    free(whole->p);
+}
+
 /* The bytes must be accepted; they must outlive the result. */
 static inline lfm2_weights *accept_bytes(watched *x, const bytes *b)
 {
@@ -184,6 +195,17 @@ static inline void fail_each_allocation(weights_opener *open, const void *source
         assert_true(k < 100);
     }
     watch_end(&x);
+}
+
+static inline void assert_same_kv(const lfm2__kv *a, const lfm2__kv *b)
+{
+    assert_int_equal(a->key_n, b->key_n);
+    assert_memory_equal(a->key, b->key, a->key_n);
+    assert_int_equal(a->type, b->type);
+    assert_int_equal(a->elem_type, b->elem_type);
+    assert_int_equal(a->n_elems, b->n_elems);
+    assert_int_equal(a->n_bytes, b->n_bytes);
+    assert_memory_equal(a->data, b->data, a->n_bytes);
 }
 
 /* --- files --- */
