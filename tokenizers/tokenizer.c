@@ -300,6 +300,7 @@ int lfm2__tok_encode_ranges(const lfm2_tokenizer *tok, const char *text, size_t 
     if (n > MAX_TEXT_BYTES) return lfm2__fail(tok->rt, LFM2_ERR_LIMIT, "tokenizer: a text of %zu bytes, allowed are 2^30", n);
     valid_n = lfm2__utf8_valid_n(text, n);
     if (valid_n != n) return lfm2__fail(tok->rt, LFM2_ERR_UTF8, "tokenizer: the text is not valid UTF-8 at byte %zu", valid_n);
+    if (n == 0) text = ""; /* may be NULL, which is no pointer to add to */
     rc = lfm2__pretok_match_create(tok->pretok, n, &e.match);
     if (rc < 0) return rc;
     rc = encode_all(&e, text, n, ranges, n_ranges);
