@@ -68,6 +68,11 @@ void lfm2__kernels_report(const lfm2__kernels *k, uint32_t dtypes, void (*line)(
         line(ctx, "gemm_blas", k->gemm_blas ? "blas" : "none"); /* not by its init, which changes OpenBLAS's settings */
     REPORT("rms_norm", rms_norm);
     REPORT("silu_mul", silu_mul);
+    REPORT("layer_norm", layer_norm);
+    REPORT("silu", silu);
+    REPORT("gelu_tanh", gelu_tanh);
+    REPORT("gelu_erf", gelu_erf);
+    REPORT("softmax", softmax);
     REPORT("add", add);
     REPORT("axpy", axpy);
     REPORT("rope", rope);

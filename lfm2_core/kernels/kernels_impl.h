@@ -19,6 +19,16 @@
  *   rms_norm: relative 16 * eps, + tiny * (1 + |w|). Worst case, not chance: chunks of 128 terms are summed in f32 to a depth of at
  *             most 12 roundings, chunks in double; the root halves that; four roundings follow.
  *   silu_mul: 16 * eps * |up| * max(|silu|, eps): 4 eps of exp, one each of sum, quotient and product, with a reserve of 2.
+ *   layer_norm: |w| * r * (dm + |x - m| * (16 * eps + (r * dm)^2)) + 4 * eps * |b| + tiny * (2 + |w| * (2 + 2 * r)), m the mean,
+ *             r = 1 / sqrt(var + eps), dm = 14 * eps * mean |x|: 12 roundings of the sum as in rms_norm, one of the mean itself;
+ *             an error dm of the centre adds dm^2 to the variance.
+ *   silu:     as silu_mul with up = 1.
+ *   gelu_tanh: (16 + 8 * |t|) * eps * max(|y|, eps * |x|) + tiny, t = 2 sqrt(2 / pi) (x + 0.044715 x^3): as silu, and the four
+ *             roundings of t are relative errors of exp(t).
+ *   gelu_erf: 8 * eps * |x| + tiny: the vector versions take erf from a formula that is within 1.5e-7 (2.6 eps) of it, of which
+ *             half counts; the rest are roundings. An infinite x may give a NaN.
+ *   softmax:  (8 * eps * max |scale * x| + 4 * eps * (sqrt(n) + 8)) * p + n * tiny: each exponent has four roundings, of it and
+ *             of the greatest, and they count twice, in the exponential and in the sum.
  *   rope, add, axpy:  4 * eps * S + 2 * tiny: two versions with at most 2 roundings a term.
  *   shortconv: (n_taps + 2) * (2 * eps * S + tiny * (1 + |C|) * (1 + max|tap|)): n_taps + 2 roundings of each term in two versions.
  *   attend:   (2 * ds + 4 * eps * (sqrt(n_ctx) + 8)) * sum_t p[t] |V[t]| + n_ctx * tiny * (1 + max|V|),
@@ -52,6 +62,21 @@ typedef struct lfm2__kernels {
 
     /* y[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)); y may be gate or up. */
     void (*silu_mul)(float *y, const float *gate, const float *up, int32_t n);
+
+    /* y[i] = w[i] * (x[i] - m) / sqrt(mean_j (x[j] - m)^2 + eps) + b[i], m = mean_j x[j]; y may be x. */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, int32_t n, float eps);
+
+    /* y[i] = silu(x[i]); y may be x. */
+    void (*silu)(float *y, const float *x, int32_t n);
+
+    /* y[i] = x[i] / 2 * (1 + tanh(sqrt(2 / pi) * (x[i] + 0.044715 x[i]^3))); y may be x. */
+    void (*gelu_tanh)(float *y, const float *x, int32_t n);
+
+    /* y[i] = x[i] / 2 * (1 + erf(x[i] / sqrt(2))); y may be x. */
+    void (*gelu_erf)(float *y, const float *x, int32_t n);
+
+    /* x[i] = exp(scale * x[i]) / sum_j exp(scale * x[j]); n >= 1. */
+    void (*softmax)(float *x, int32_t n, float scale);
 
     /* y[i] += x[i] */
     void (*add)(float *y, const float *x, int32_t n);

@@ -62,6 +62,44 @@ static void silu_mul(float *y, const float *gate, const float *up, int32_t n)
     }
 }
 
+static void layer_norm(float *y, const float *x, const float *w, const float *b, int32_t n, float eps)
+{
+    double sum = 0, squares = 0;
+    for (int32_t i = 0; i < n; i++) sum += (double)x[i];
+    const double mean = sum / n;
+    for (int32_t i = 0; i < n; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+    const double scale = 1.0 / sqrt(squares / n + (double)eps);
+    for (int32_t i = 0; i < n; i++) y[i] = (float)((double)w[i] * ((double)x[i] - mean) * scale + (double)b[i]);
+}
+
+static void silu(float *y, const float *x, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) y[i] = (float)((double)x[i] / (1.0 + exp(-(double)x[i])));
+}
+
+/* (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)) */
+static void gelu_tanh(float *y, const float *x, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) {
+        const double v = x[i];
+        y[i] = (float)(v / (1.0 + exp(-2.0 * 0.79788456080286536 * (v + 0.044715 * v * v * v))));
+    }
+}
+
+/* 1 + erf(z) = erfc(-z), which keeps its digits where erf is near -1. */
+static void gelu_erf(float *y, const float *x, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) y[i] = (float)(0.5 * (double)x[i] * erfc(-(double)x[i] * 0.70710678118654752));
+}
+
+static void softmax(float *x, int32_t n, float scale)
+{
+    double max = -INFINITY, sum = 0;
+    for (int32_t i = 0; i < n; i++) max = fmax(max, (double)x[i] * (double)scale);
+    for (int32_t i = 0; i < n; i++) sum += exp((double)x[i] * (double)scale - max);
+    for (int32_t i = 0; i < n; i++) x[i] = (float)(exp((double)x[i] * (double)scale - max) / sum);
+}
+
 static void add(float *y, const float *x, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) y[i] += x[i];
@@ -133,6 +171,11 @@ void lfm2__kernels_init_scalar(lfm2__kernels *k)
     k->gemm[LFM2_DTYPE_IQ4_NL] = gemm_iq4_nl;
     k->rms_norm = rms_norm;
     k->silu_mul = silu_mul;
+    k->layer_norm = layer_norm;
+    k->silu = silu;
+    k->gelu_tanh = gelu_tanh;
+    k->gelu_erf = gelu_erf;
+    k->softmax = softmax;
     k->add = add;
     k->axpy = axpy;
     k->rope = rope;

@@ -69,6 +69,121 @@ static void check_silu_mul(ck *c, const ck_impl *impl)
     }
 }
 
+/* How far y may be off at x. */
+typedef double activation_tolerance(double x);
+
+static double silu_tolerance(double x)
+{
+    return 16 * CK_EPS * fmax(fabs(x / (1 + exp(-x))), CK_EPS) + CK_TINY;
+}
+
+static double gelu_tanh_tolerance(double x)
+{
+    const double t = 2 * 0.79788456080286536 * (x + 0.044715 * x * x * x), y = x / (1 + exp(-t));
+    return (16 + 8 * fabs(t)) * CK_EPS * fmax(fabs(y), CK_EPS * fabs(x)) + CK_TINY;
+}
+
+static double gelu_erf_tolerance(double x)
+{
+    return 8 * CK_EPS * fabs(x) + CK_TINY;
+}
+
+static void check_activation(ck *c, const char *impl, const char *entry, void (*fn)(float *, const float *, int32_t),
+                             void (*ref)(float *, const float *, int32_t), activation_tolerance *tolerance)
+{
+    static const float edges[] = {0.0f, -0.0f, 1e-30f, -1e-30f, 5.0f, -5.0f, 13.0f, -13.0f, 87.0f, -87.0f, 110.0f, -110.0f, 1e19f,
+                                  -1e19f, 1e30f, -1e30f, NAN};
+    ck_begin(c, entry, impl);
+    for (size_t i = 0; i < 4 * LFM2__COUNT_OF(sizes); i++) {
+        const int32_t n = sizes[i / 4];
+        float *x = ck_floats((size_t)n), *want = ck_guarded((size_t)n), *apart = ck_guarded((size_t)n);
+        ck_values(c, x, (size_t)n, i % 4 == 1 ? CK_MIXED : i % 4 == 2 ? CK_DENORMAL : CK_NORMAL);
+        for (int32_t j = 0; j < n && i % 4 == 3; j++) x[j] = edges[ck_below(c, (int32_t)LFM2__COUNT_OF(edges))];
+        for (int32_t j = 0; j < n && i % 4 == 0; j++) x[j] *= 5.0f;
+        float *got = copy_guarded(x, (size_t)n);
+        ref(want, x, n);
+        fn(apart, x, n);
+        fn(got, got, n); /* y may be x */
+        ck_guards(c, got, (size_t)n, "y");
+        ck_guards(c, apart, (size_t)n, "y");
+        for (int32_t j = 0; j < n; j++) {
+            ck_near(c, got[j], want[j], tolerance((double)x[j]), "y", j);
+            ck_expect(c, ck_same(got[j], apart[j]), "in place [%d]: %.9g, apart %.9g", (int)j, (double)got[j], (double)apart[j]);
+        }
+        ck_free_guarded(got);
+        ck_free_guarded(apart);
+        ck_free_guarded(want);
+        free(x);
+    }
+}
+
+static void check_layer_norm_case(ck *c, const ck_impl *impl, int32_t n, ck_mode mode, float offset)
+{
+    const float eps = 1e-6f;
+    float *x = ck_floats((size_t)n), *w = ck_floats((size_t)n), *b = ck_floats((size_t)n), *want = ck_guarded((size_t)n);
+    ck_values(c, x, (size_t)n, mode);
+    ck_values(c, w, (size_t)n, CK_MIXED);
+    ck_values(c, b, (size_t)n, CK_MIXED);
+    double mean = 0, mag = 0, var = 0;
+    for (int32_t j = 0; j < n; j++) {
+        x[j] += offset;
+        mean += (double)x[j] / n;
+        mag += fabs((double)x[j]) / n;
+    }
+    for (int32_t j = 0; j < n; j++) var += ((double)x[j] - mean) * ((double)x[j] - mean) / n;
+    float *got = copy_guarded(x, (size_t)n);
+    impl->ref->layer_norm(want, x, w, b, n, eps);
+    impl->k.layer_norm(got, got, w, b, n, eps); /* y may be x */
+    ck_guards(c, got, (size_t)n, "y");
+    const double r = 1 / sqrt(var + (double)eps), dm = 14 * CK_EPS * mag;
+    for (int32_t j = 0; j < n; j++) {
+        const double wj = fabs((double)w[j]), d = fabs((double)x[j] - mean);
+        const double tol = wj * r * (dm + d * (16 * CK_EPS + r * dm * r * dm)) + 4 * CK_EPS * fabs((double)b[j]);
+        ck_near(c, got[j], want[j], tol + CK_TINY * (2 + wj * (2 + 2 * r)), "y", j);
+    }
+    ck_free_guarded(got);
+    ck_free_guarded(want);
+    free(x);
+    free(w);
+    free(b);
+}
+
+static void check_layer_norm(ck *c, const ck_impl *impl)
+{
+    static const ck_mode modes[] = {CK_NORMAL, CK_ZERO, CK_DENORMAL, CK_LARGE};
+    ck_begin(c, "layer_norm", impl->name);
+    for (size_t i = 0; i < LFM2__COUNT_OF(modes) * LFM2__COUNT_OF(sizes); i++) {
+        const int32_t n = sizes[i / LFM2__COUNT_OF(modes)];
+        check_layer_norm_case(c, impl, n, modes[i % LFM2__COUNT_OF(modes)], 0);
+        check_layer_norm_case(c, impl, n, CK_NORMAL, 30); /* the mean outweighs the rest */
+    }
+}
+
+static void check_softmax(ck *c, const ck_impl *impl)
+{
+    static const ck_mode modes[] = {CK_NORMAL, CK_ZERO, CK_DENORMAL};
+    ck_begin(c, "softmax", impl->name);
+    for (size_t i = 0; i < 6 * LFM2__COUNT_OF(sizes); i++) {
+        const int32_t n = sizes[i / 6];
+        const float scale = i % 2 ? 0.125f : 40.0f;
+        float *x = ck_floats((size_t)n);
+        ck_values(c, x, (size_t)n, modes[i / 2 % 3]);
+        float *got = copy_guarded(x, (size_t)n), *want = copy_guarded(x, (size_t)n);
+        impl->k.softmax(got, n, scale);
+        impl->ref->softmax(want, n, scale);
+        ck_guards(c, got, (size_t)n, "x");
+        double max = 0;
+        for (int32_t j = 0; j < n; j++) max = fmax(max, fabs((double)x[j] * (double)scale));
+        for (int32_t j = 0; j < n; j++) {
+            const double tol = (8 * CK_EPS * max + 4 * CK_EPS * (sqrt(n) + 8)) * (double)want[j] + n * CK_TINY;
+            ck_near(c, got[j], want[j], tol, "x", j);
+        }
+        ck_free_guarded(got);
+        ck_free_guarded(want);
+        free(x);
+    }
+}
+
 static void check_add_axpy(ck *c, const ck_impl *impl)
 {
     for (size_t i = 0; i < 2 * CK_N_MODES * LFM2__COUNT_OF(sizes); i++) {
@@ -252,6 +367,11 @@ void ck_check_layers(ck *c, const ck_impl *impl)
 {
     check_rms_norm(c, impl);
     check_silu_mul(c, impl);
+    check_layer_norm(c, impl);
+    check_activation(c, impl->name, "silu", impl->k.silu, impl->ref->silu, silu_tolerance);
+    check_activation(c, impl->name, "gelu_tanh", impl->k.gelu_tanh, impl->ref->gelu_tanh, gelu_tanh_tolerance);
+    check_activation(c, impl->name, "gelu_erf", impl->k.gelu_erf, impl->ref->gelu_erf, gelu_erf_tolerance);
+    check_softmax(c, impl);
     check_add_axpy(c, impl);
     check_rope(c, impl);
     check_shortconv(c, impl);

@@ -33,7 +33,7 @@ static void expect_report(uint32_t flags, const char *impl, const char *blas)
     lfm2__kernels_report(&k, UINT32_MAX, check_line, &s);
     assert_int_equal(s.n_blas, 1);
     assert_int_equal(s.n_gemm, LFM2_DTYPE_N_COMPUTE + 1);
-    assert_int_equal(s.n_entries, 2 * LFM2_DTYPE_N_COMPUTE + 1 + 7);
+    assert_int_equal(s.n_entries, 2 * LFM2_DTYPE_N_COMPUTE + 1 + 12);
 }
 
 static void report_follows_the_mask(void **state)
