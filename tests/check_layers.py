@@ -15,6 +15,7 @@ LAYERS = {
     "lfm2_core/kernels": (("base", "weights"), ()),
     "tokenizers": (("base", "weights"), ("tokenizer",)),
     "lfm2_core/model": (("base", "weights", "kernels"), ("model", "sampler")),
+    "pipeline": (("base", "weights", "kernels", "tokenizers", "model"), ("image",)),
     "lfm2_core/convert": (("base", "weights", "kernels", "model", "tokenizers"), ("convert",)),
 }
 PUBLIC_ONLY = ("tools", "examples", "tests/consumer")
@@ -26,6 +27,13 @@ THIRD_PARTY = {
     "openssl/evp.h": ("tools/sha256.c",),
     "cblas.h": ("lfm2_core/kernels/blas.c",),
     "pthread.h": ("lfm2_core/base/pool.c", "lfm2_core/base/mapfile.c"),  # mapfile: pthread_once()
+    "png.h": ("pipeline/src_png.c",),
+    "jpeglib.h": ("pipeline/src_jpeg.c",),
+    "jerror.h": ("pipeline/src_jpeg.c",),
+    "libavcodec/avcodec.h": ("pipeline/src_av_image.c",),
+    "libavformat/avformat.h": ("pipeline/src_av_image.c",),
+    "libavutil/pixdesc.h": ("pipeline/src_av_image.c",),
+    "libswscale/swscale.h": ("pipeline/src_av_image.c",),
     "threads.h": (),
     "cpuid.h": ("lfm2_core/base/cpu.c",),
     "sys/auxv.h": ("lfm2_core/base/cpu.c",),
@@ -172,6 +180,9 @@ BAD = [
     (tree("lfm2_core/base/str.c", "#include <jansson.h>"), "not for this file"),
     (tree("tokenizers/bpe.c", "#include <pcre2.h>"), "not for this file"),
     (tree("lfm2_core/kernels/scalar.c", "#include <cblas.h>"), "not for this file"),
+    (tree("pipeline/image.c", "#include <png.h>"), "not for this file"),
+    (tree("pipeline/src_png.c", "#include <jpeglib.h>"), "not for this file"),
+    (tree("lfm2_core/model/a.c", '#include "pipeline/image_impl.h"'), "not below"),
     (tree("lfm2_core/model/a.c", "#include <immintrin.h>"), "not for this file"),
     (tree("tools/a.c", "#include <sys/socket.h>"), "not for this file"),
     (tree("tools/a.c", "#include <curl/curl.h>"), "known here"),

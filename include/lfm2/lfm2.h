@@ -4,6 +4,7 @@
 #define LFM2_LFM2_H
 
 #include "lfm2/convert.h"
+#include "lfm2/image.h"
 #include "lfm2/media.h"
 #include "lfm2/model.h"
 #include "lfm2/runtime.h"

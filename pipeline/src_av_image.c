@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * All image formats but PNG and JPEG, through libavformat and libavcodec, from memory. They can open nothing: every protocol is
+ * refused. What these decoders pass over in silence - a size over the limit, data that end early - is looked for here. */
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+
+#include "base/runtime_impl.h"
+#include "pipeline/image_impl.h"
+
+#define IO_BYTES 32768
+#define MAX_PACKETS 64       /* until the first picture */
+#define QUIET_LOG_OFFSET 1000 /* makes every message less than a debug message */
+
+enum { TIFF_WIDTH = 256, TIFF_HEIGHT = 257, TIFF_ORIENTATION = 274 };
+
+/* --- what the files say of themselves --- */
+
+static uint32_t le(const unsigned char *p, size_t n_bytes)
+{
+    uint32_t v = 0;
+    while (n_bytes-- > 0) v = v << 8 | p[n_bytes];
+    return v;
+}
+
+/* Data of the first chunk of that name in a WebP file, its bytes as far as they are there; NULL without one. */
+static const unsigned char *webp_chunk(const lfm2__image_src *src, const char *name, size_t *n)
+{
+    for (size_t at = 12; at + 8 <= src->n;) {
+        const size_t left = src->n - at - 8, size = le(src->data + at + 4, 4);
+        *n = size < left ? size : left;
+        if (memcmp(src->data + at, name, 4) == 0) return src->data + at + 8;
+        if (size >= left) break;
+        at += 8 + size + (size & 1);
+    }
+    return NULL;
+}
+
+static void webp_size(const lfm2__image_src *src, uint64_t *width, uint64_t *height)
+{
+    size_t n;
+    const unsigned char *c = webp_chunk(src, "VP8X", &n);
+    if (c != NULL && n >= 10) {
+        *width = (uint64_t)le(c + 4, 3) + 1;
+        *height = (uint64_t)le(c + 7, 3) + 1;
+    }
+}
+
+static void bmp_size(const lfm2__image_src *src, uint64_t *width, uint64_t *height)
+{
+    const unsigned char *d = src->data;
+    if (src->n < 26) return;
+    if (le(d + 14, 4) == 12) {
+        *width = le(d + 18, 2);
+        *height = le(d + 20, 2);
+    } else {
+        *width = le(d + 18, 4);
+        *height = le(d + 22, 4);
+        if (*height > INT32_MAX) *height = ((uint64_t)1 << 32) - *height; /* negative: from top to bottom */
+    }
+}
+
+/* Index behind a chain of GIF sub-blocks that begins at `at`; 0 if the file ends first. */
+static size_t gif_skip_blocks(const lfm2__image_src *src, size_t at)
+{
+    while (at < src->n && src->data[at] != 0) at += 1 + (size_t)src->data[at];
+    return at < src->n ? at + 1 : 0;
+}
+
+static size_t gif_table_bytes(unsigned flags)
+{
+    return flags & 0x80 ? (size_t)3 << ((flags & 7) + 1) : 0;
+}
+
+/* Whether a GIF file ends before the data of its first picture do. */
+static int gif_is_cut(const lfm2__image_src *src)
+{
+    const unsigned char *d = src->data;
+    if (src->n < 13) return 1;
+    for (size_t at = 13 + gif_table_bytes(d[10]); at + 2 <= src->n;) {
+        if (d[at] == 0x21) {
+            at = gif_skip_blocks(src, at + 2);
+            if (at == 0) return 1;
+        } else if (d[at] == 0x2c) {
+            if (src->n - at < 10) return 1;
+            return gif_skip_blocks(src, at + 10 + gif_table_bytes(d[at + 9]) + 1) == 0;
+        } else {
+            return 1;
+        }
+    }
+    return 1;
+}
+
+/* Refuse sizes before any of it is decoded. */
+static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
+{
+    uint64_t width = 1, height = 1;
+    *claims = (lfm2__raster){.orientation = 1};
+    if (strcmp(src->format, "webp") == 0) {
+        size_t n = 0;
+        const unsigned char *exif = webp_chunk(src, "EXIF", &n);
+        if (exif != NULL) claims->orientation = lfm2__exif_orientation(exif, n);
+        claims->partial = (uint64_t)le(src->data + 4, 4) + 8 > src->n;
+        webp_size(src, &width, &height);
+    } else if (strcmp(src->format, "bmp") == 0) {
+        claims->partial = src->n >= 6 && le(src->data + 2, 4) > src->n;
+        bmp_size(src, &width, &height);
+    } else if (strcmp(src->format, "gif") == 0) {
+        claims->partial = gif_is_cut(src);
+        if (src->n >= 10) {
+            width = le(src->data + 6, 2);
+            height = le(src->data + 8, 2);
+        }
+    } else if (strcmp(src->format, "tiff") == 0) {
+        claims->orientation = lfm2__exif_orientation(src->data, src->n);
+        width = lfm2__tiff_tag(src->data, src->n, TIFF_WIDTH, 1);
+        height = lfm2__tiff_tag(src->data, src->n, TIFF_HEIGHT, 1);
+    }
+    return lfm2__image_check_size(src, width, height);
+}
+
+/* --- reading from memory --- */
+
+typedef struct av_reader {
+    const lfm2__image_src *src;
+    size_t at; /* next byte of src->data */
+    AVIOContext *io;
+    AVFormatContext *format;
+    AVCodecContext *codec;
+    AVPacket *packet;
+    AVFrame *frame;
+    struct SwsContext *sws;
+    int is_over;   /* status from a picture that was asked for and is over the limits */
+    int is_strict; /* give up at the first oddity */
+    int is_trial;  /* and without a word */
+    int fill;      /* what the picture's memory holds before it is decoded */
+} av_reader;
+
+static int on_read(void *ctx, uint8_t *out, int n)
+{
+    av_reader *r = ctx;
+    const size_t left = r->src->n - r->at;
+    if (lfm2__aborted(r->src->rt)) return AVERROR_EXIT;
+    if (left == 0) return AVERROR_EOF;
+    const size_t n_bytes = (size_t)n < left ? (size_t)n : left;
+    memcpy(out, r->src->data + r->at, n_bytes);
+    r->at += n_bytes;
+    return (int)n_bytes;
+}
+
+static int64_t on_seek(void *ctx, int64_t offset, int whence)
+{
+    av_reader *r = ctx;
+    const int64_t n = (int64_t)r->src->n;
+    whence &= ~AVSEEK_FORCE;
+    if (whence == AVSEEK_SIZE) return n;
+    if (offset < -n || offset > n) return AVERROR(EINVAL);
+    if (whence == SEEK_CUR) offset += (int64_t)r->at;
+    if (whence == SEEK_END) offset += n;
+    if (offset < 0 || offset > n) return AVERROR(EINVAL);
+    r->at = (size_t)offset;
+    return offset;
+}
+
+/* Files that name other files get none. */
+static int on_open(AVFormatContext *format, AVIOContext **io, const char *url, int flags, AVDictionary **options)
+{
+    (void)format, (void)io, (void)url, (void)flags, (void)options;
+    return AVERROR(EACCES);
+}
+
+static int on_interrupt(void *ctx)
+{
+    const av_reader *r = ctx;
+    return lfm2__aborted(r->src->rt);
+}
+
+/* The last moment to refuse a size that only the decoder knows: before it takes memory for the picture. */
+static int on_picture(AVCodecContext *codec, AVFrame *frame, int flags)
+{
+    av_reader *r = codec->opaque;
+    if (frame->width > 0 && frame->height > 0) {
+        r->is_over = lfm2__image_check_size(r->src, (uint64_t)frame->width, (uint64_t)frame->height);
+        if (r->is_over < 0) return AVERROR(ENOMEM);
+    }
+    const int status = avcodec_default_get_buffer2(codec, frame, flags);
+    for (int i = 0; status == 0 && i < AV_NUM_DATA_POINTERS && frame->buf[i] != NULL; i++) {
+        memset(frame->buf[i]->data, r->fill, frame->buf[i]->size);
+    }
+    return status;
+}
+
+/* --- decoding --- */
+
+static int fail_av(const av_reader *r, int av_status, const char *what)
+{
+    if (lfm2__aborted(r->src->rt)) return LFM2_ERR_ABORTED;
+    if (r->is_over < 0) return r->is_over;
+    const int status = av_status == AVERROR(ENOMEM) ? LFM2_ERR_NOMEM : LFM2_ERR_FORMAT;
+    if (r->is_trial && status == LFM2_ERR_FORMAT) return status;
+    return lfm2__fail(r->src->rt, status, "%s: %s: %s (%d)", r->src->name, r->src->format, what, av_status);
+}
+
+static int open_container(av_reader *r)
+{
+    static const struct {
+        const char *format, *demuxer;
+    } demuxers[] = {{"webp", "webp_pipe"}, {"bmp", "bmp_pipe"}, {"gif", "gif"}, {"tiff", "tiff_pipe"}, {"avif", "mov"}};
+    const AVInputFormat *demuxer = NULL;
+    for (size_t i = 0; i < LFM2__COUNT_OF(demuxers); i++) {
+        if (strcmp(demuxers[i].format, r->src->format) == 0) demuxer = av_find_input_format(demuxers[i].demuxer);
+    }
+    if (demuxer == NULL) {
+        return lfm2__fail(r->src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: libav has no demuxer for it", r->src->name, r->src->format);
+    }
+    unsigned char *buffer = av_malloc(IO_BYTES);
+    r->io = buffer != NULL ? avio_alloc_context(buffer, IO_BYTES, 0, r, on_read, NULL, on_seek) : NULL;
+    r->format = avformat_alloc_context();
+    if (r->io == NULL) av_free(buffer);
+    if (r->io == NULL || r->format == NULL) return fail_av(r, AVERROR(ENOMEM), "out of memory");
+    r->format->pb = r->io;
+    r->format->flags |= AVFMT_FLAG_CUSTOM_IO;
+    r->format->io_open = on_open;
+    r->format->interrupt_callback = (AVIOInterruptCB){on_interrupt, r};
+    r->format->max_streams = 16;
+    r->format->protocol_whitelist = av_strdup(""); /* none */
+    if (r->format->protocol_whitelist == NULL) return fail_av(r, AVERROR(ENOMEM), "out of memory");
+    const int status = avformat_open_input(&r->format, NULL, demuxer, NULL);
+    if (status < 0) return fail_av(r, status, "not readable");
+    return 0;
+}
+
+static int open_decoder(av_reader *r, int *stream)
+{
+    for (unsigned i = 0; i < r->format->nb_streams && r->codec == NULL; i++) {
+        const AVCodecParameters *p = r->format->streams[i]->codecpar;
+        if (p->codec_type != AVMEDIA_TYPE_VIDEO) continue;
+        const AVCodec *codec = avcodec_find_decoder(p->codec_id);
+        if (codec == NULL) {
+            return lfm2__fail(r->src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: libav has no decoder for it", r->src->name,
+                              r->src->format);
+        }
+        r->codec = avcodec_alloc_context3(codec);
+        if (r->codec == NULL) return fail_av(r, AVERROR(ENOMEM), "out of memory");
+        int status = avcodec_parameters_to_context(r->codec, p);
+        if (status < 0) return fail_av(r, status, "no decoder");
+        r->codec->log_level_offset = QUIET_LOG_OFFSET;
+        r->codec->thread_count = 1;
+        r->codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BUFFER | (r->is_strict ? AV_EF_EXPLODE : 0);
+        r->codec->opaque = r;
+        r->codec->get_buffer2 = on_picture;
+        status = avcodec_open2(r->codec, codec, NULL);
+        if (status < 0) return fail_av(r, status, "no decoder");
+        *stream = (int)i;
+    }
+    return r->codec != NULL ? 0 : fail_av(r, AVERROR_INVALIDDATA, "holds no picture");
+}
+
+/* Read and decode until there is a picture in r->frame. */
+static int decode_first(av_reader *r, int stream, int *is_damaged)
+{
+    r->packet = av_packet_alloc();
+    r->frame = av_frame_alloc();
+    if (r->packet == NULL || r->frame == NULL) return fail_av(r, AVERROR(ENOMEM), "out of memory");
+    for (int i = 0; i < MAX_PACKETS; i++) {
+        int status = av_read_frame(r->format, r->packet);
+        const int at_end = status < 0;
+        if (at_end && status != AVERROR_EOF) return fail_av(r, status, "cannot be read");
+        if (!at_end && r->packet->stream_index != stream) {
+            av_packet_unref(r->packet);
+            continue;
+        }
+        if (!at_end && r->packet->flags & AV_PKT_FLAG_CORRUPT) *is_damaged = 1;
+        status = avcodec_send_packet(r->codec, at_end ? NULL : r->packet);
+        av_packet_unref(r->packet);
+        if (status < 0 && status != AVERROR_EOF) return fail_av(r, status, "cannot be decoded");
+        status = avcodec_receive_frame(r->codec, r->frame);
+        if (status == 0) {
+            if (r->frame->flags & AV_FRAME_FLAG_CORRUPT || r->frame->decode_error_flags) *is_damaged = 1;
+            return 0;
+        }
+        if (status != AVERROR(EAGAIN)) return fail_av(r, status, "cannot be decoded");
+    }
+    return fail_av(r, AVERROR_INVALIDDATA, "holds no picture near its begin");
+}
+
+/* The formats named J are the same without J in full range; said this way swscale does not complain in the host's log. */
+static enum AVPixelFormat plain_format(enum AVPixelFormat f, int *is_full_range)
+{
+    const enum AVPixelFormat before = f;
+    if (f == AV_PIX_FMT_YUVJ420P) f = AV_PIX_FMT_YUV420P;
+    if (f == AV_PIX_FMT_YUVJ422P) f = AV_PIX_FMT_YUV422P;
+    if (f == AV_PIX_FMT_YUVJ444P) f = AV_PIX_FMT_YUV444P;
+    if (f == AV_PIX_FMT_YUVJ440P) f = AV_PIX_FMT_YUV440P;
+    if (f != before) *is_full_range = 1;
+    return f;
+}
+
+static int to_rgb(av_reader *r, lfm2__raster *out)
+{
+    const AVFrame *f = r->frame;
+    int is_full_range = f->color_range == AVCOL_RANGE_JPEG;
+    const enum AVPixelFormat format = plain_format((enum AVPixelFormat)f->format, &is_full_range);
+    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(format);
+    if (about == NULL || !sws_isSupportedInput(format)) return fail_av(r, AVERROR_INVALIDDATA, "pixels of an unknown kind");
+    int rc = lfm2__image_check_size(r->src, (uint64_t)f->width, (uint64_t)f->height);
+    if (rc < 0) return rc;
+    const int has_alpha = (about->flags & (AV_PIX_FMT_FLAG_ALPHA | AV_PIX_FMT_FLAG_PAL)) != 0;
+    const enum AVPixelFormat wanted = has_alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
+    r->sws = sws_getContext(f->width, f->height, format, f->width, f->height, wanted,
+                            SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    if (r->sws == NULL) return fail_av(r, AVERROR(ENOMEM), "no conversion to RGB");
+    const int *matrix = sws_getCoefficients(f->colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : (int)f->colorspace);
+    (void)sws_setColorspaceDetails(r->sws, matrix, is_full_range, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+    lfm2__raster raster;
+    rc = lfm2__raster_create(r->src, (uint32_t)f->width, (uint32_t)f->height, has_alpha ? 4 : 3, &raster);
+    if (rc < 0) return rc;
+    uint8_t *const planes[4] = {lfm2_buf_data(raster.pixels)};
+    const int strides[4] = {f->width * raster.n_channels};
+    if (sws_scale(r->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes, strides) != f->height) {
+        lfm2_buf_unref(&raster.pixels);
+        return fail_av(r, AVERROR_INVALIDDATA, "no conversion to RGB");
+    }
+    *out = raster;
+    return 0;
+}
+
+static void reader_fini(av_reader *r)
+{
+    sws_freeContext(r->sws);
+    av_frame_free(&r->frame);
+    av_packet_free(&r->packet);
+    avcodec_free_context(&r->codec);
+    avformat_close_input(&r->format);
+    if (r->io != NULL) av_freep(&r->io->buffer);
+    avio_context_free(&r->io);
+}
+
+/* Decode once. *is_damaged is set, never cleared. */
+static int decode_with(const lfm2__image_src *src, int is_strict, int is_trial, int fill, int *is_damaged, lfm2__raster *out)
+{
+    int stream = 0;
+    av_reader r = {.src = src, .is_strict = is_strict, .is_trial = is_trial, .fill = fill};
+    int rc = open_container(&r);
+    if (rc == 0) rc = open_decoder(&r, &stream);
+    if (rc == 0) rc = decode_first(&r, stream, is_damaged);
+    if (rc == 0) rc = to_rgb(&r, out);
+    reader_fini(&r);
+    return rc;
+}
+
+/* TIFF's decoder, when strict, also refuses every tag that it does not know, and otherwise leaves out data that it cannot read. So
+ * it decodes twice, into memory of unlike content: where the results differ nothing was decoded. */
+static int decode_lenient(const lfm2__image_src *src, int *is_damaged, lfm2__raster *out)
+{
+    lfm2__raster first, second;
+    int rc = decode_with(src, 0, 0, 0xff, is_damaged, &first);
+    if (rc < 0) return rc;
+    rc = decode_with(src, 0, 0, 0, is_damaged, &second);
+    if (rc < 0) {
+        lfm2_buf_unref(&first.pixels);
+        return rc;
+    }
+    const size_t n_bytes = lfm2_buf_bytes(first.pixels);
+    if (n_bytes != lfm2_buf_bytes(second.pixels)
+        || memcmp(lfm2_buf_data(first.pixels), lfm2_buf_data(second.pixels), n_bytes) != 0) {
+        *is_damaged = 1;
+    }
+    lfm2_buf_unref(&second.pixels);
+    *out = first;
+    return 0;
+}
+
+int lfm2__av_image_decode(const lfm2__image_src *src, lfm2__raster *out)
+{
+    lfm2__raster claims, raster;
+    int rc = check_claims(src, &claims);
+    if (rc < 0) return rc;
+    /* Demuxers tell standard error what they find, through one log of the whole process. Whoever has set its level keeps it. */
+    if (av_log_get_level() == AV_LOG_INFO) av_log_set_level(AV_LOG_QUIET);
+    const int is_tiff = strcmp(src->format, "tiff") == 0;
+    rc = decode_with(src, 1, is_tiff, 0xff, &claims.partial, &raster);
+    if (is_tiff && rc == LFM2_ERR_FORMAT) rc = decode_lenient(src, &claims.partial, &raster);
+    if (rc < 0) return rc;
+    raster.orientation = claims.orientation;
+    raster.partial = claims.partial;
+    *out = raster;
+    return 0;
+}
