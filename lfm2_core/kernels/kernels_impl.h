@@ -43,6 +43,7 @@
 #include "base/compiler.h"
 #include "base/pool.h"
 #include "lfm2/weights.h"
+#include "weights/bind.h"
 
 /* y[t * ld_y + r] = sum_k x[t * ld_x + k] * W[r, k]   for t < n_tok, r < n_rows
  * x f32 [n_tok, n_cols], ld_x >= n_cols; w: n_rows consecutive rows of row_bytes; y f32, ld_y >= n_rows. */
@@ -123,6 +124,14 @@ void lfm2__kernels_report(const lfm2__kernels *k, uint32_t dtypes, void (*line)(
  * Work is cut into row blocks whose borders do not depend on the thread count. */
 void lfm2__matmul(const lfm2__kernels *k, lfm2__pool *pool, float *y, const float *x, int32_t n_tok, const void *w,
                   lfm2_dtype t, size_t row_bytes, int32_t n_rows, int32_t n_cols);
+
+/* Multiply-adds between two looks at the abort flag: a few tens of milliseconds on a small machine. */
+#define LFM2__PIECE_MACS (INT64_C(1) << 29)
+
+/* The same with a bound matrix, in pieces of tokens between which the abort flag is looked at. x f32 [n_tok, w->n_cols],
+ * y f32 [n_tok, w->n_rows]. Returns 0 or LFM2_ERR_ABORTED. */
+int lfm2__matmul_pieces(const lfm2__kernels *k, lfm2_runtime *rt, float *y, const float *x, int32_t n_tok,
+                        const lfm2__mat *w) LFM2__NODISCARD;
 
 /* Pack one row of n elements (n a multiple of the block) from f32, bit-exact with the reference quantiser for
  * F32 F16 BF16 Q8_0 Q4_0; Q4_K and Q6_K by our own search, which leaves at most 5.0e-3 and 2.9e-4 of the squared magnitude of

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Matrix product on the pool: row blocks of a fixed size are the tasks, so that the bits do not depend on the thread count. */
+#include "base/runtime_impl.h"
 #include "kernels/kernels_impl.h"
 
 #define ROWS_OWN 64   /* some 50 us of one thread's work at one token and 2048 columns */
 #define ROWS_BLAS 256 /* sgemm packs x anew for each block */
+#define MIN_PIECE_TOK 16
 
 typedef struct matmul_job {
     lfm2__gemm_fn *gemm;
@@ -52,4 +54,21 @@ void lfm2__matmul(const lfm2__kernels *k, lfm2__pool *pool, float *y, const floa
     } else {
         lfm2__pool_run(pool, run_block, &job, n_tasks);
     }
+}
+
+int lfm2__matmul_pieces(const lfm2__kernels *k, lfm2_runtime *rt, float *y, const float *x, int32_t n_tok, const lfm2__mat *w)
+{
+    const int64_t row_macs = w->n_rows * w->n_cols;
+    int32_t piece = n_tok;
+    if (row_macs * n_tok > LFM2__PIECE_MACS) {
+        piece = (int32_t)(LFM2__PIECE_MACS / row_macs) / MIN_PIECE_TOK * MIN_PIECE_TOK;
+        if (piece < MIN_PIECE_TOK) piece = MIN_PIECE_TOK;
+    }
+    for (int32_t t = 0; t < n_tok; t += piece) {
+        if (lfm2__aborted(rt)) return LFM2_ERR_ABORTED;
+        const int32_t n = n_tok - t < piece ? n_tok - t : piece;
+        lfm2__matmul(k, lfm2__runtime_pool(rt), y + (size_t)t * (size_t)w->n_rows, x + (size_t)t * (size_t)w->n_cols, n, w->data,
+                     w->dtype, w->row_bytes, (int32_t)w->n_rows, (int32_t)w->n_cols);
+    }
+    return 0;
 }

@@ -6,25 +6,9 @@
 
 enum { ROWS_PER_TASK = 8 };
 
-enum { MIN_PIECE_TOK = 16 };
-
 int lfm2__backbone_matmul(const lfm2_session *s, float *y, const float *x, int32_t n_tok, const lfm2__mat *w)
 {
-    const lfm2_model *m = s->m;
-    const int64_t row_macs = w->n_rows * w->n_cols;
-    int32_t piece = n_tok;
-    if (row_macs * n_tok > LFM2__PIECE_MACS) {
-        piece = (int32_t)(LFM2__PIECE_MACS / row_macs) / MIN_PIECE_TOK * MIN_PIECE_TOK;
-        if (piece < MIN_PIECE_TOK) piece = MIN_PIECE_TOK;
-    }
-    for (int32_t t = 0; t < n_tok; t += piece) {
-        if (lfm2__aborted(m->rt)) return LFM2_ERR_ABORTED;
-        int32_t n = n_tok - t < piece ? n_tok - t : piece;
-        lfm2__matmul(&m->k, lfm2__runtime_pool(m->rt), y + (size_t)t * (size_t)w->n_rows, x + (size_t)t * (size_t)w->n_cols, n,
-                     w->data,
-                     w->dtype, w->row_bytes, (int32_t)w->n_rows, (int32_t)w->n_cols);
-    }
-    return 0;
+    return lfm2__matmul_pieces(&s->m->k, s->m->rt, y, x, n_tok, w);
 }
 
 /* y = norm(x + add) row by row; x takes the sum. add may be NULL. */

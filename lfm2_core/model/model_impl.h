@@ -13,8 +13,6 @@
 #define LFM2__MAX_TAPS 16
 #define LFM2__MAX_EXPERTS 512
 
-/* Multiply-adds between two looks at the abort flag: a few tens of milliseconds on a small machine. */
-#define LFM2__PIECE_MACS (INT64_C(1) << 29)
 
 /* What a checkpoint holds beside the backbone. */
 typedef enum lfm2__family { LFM2__FAMILY_TEXT, LFM2__FAMILY_IMAGE, LFM2__FAMILY_AUDIO } lfm2__family;
