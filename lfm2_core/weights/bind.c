@@ -211,8 +211,8 @@ int lfm2__binder_add(lfm2__binder *b, const lfm2__bind_row *row, int32_t layer, 
         if (e) {
             refuse_ambiguous(b, e);
             e->used = 1;
-            bind_entry(b, row, e->t);
-        } else if (!(row->flags & LFM2__BIND_OPTIONAL) && begin_problem(b)) {
+            if (!(row->flags & LFM2__BIND_UNREAD)) bind_entry(b, row, e->t);
+        } else if (!(row->flags & (LFM2__BIND_OPTIONAL | LFM2__BIND_UNREAD)) && begin_problem(b)) {
             lfm2__str_printf(&b->report, "%.64s is missing", key.data);
         }
     }

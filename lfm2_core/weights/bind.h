@@ -25,6 +25,7 @@ typedef struct lfm2__bind_row {
 
 #define LFM2__BIND_OPTIONAL 1u /* absent: dst->data stays NULL */
 #define LFM2__BIND_F32 2u      /* must be a scalar float type (F32, F16, BF16), not a block type */
+#define LFM2__BIND_UNREAD 4u   /* belongs to the model, but nobody reads it: may be there, of any shape and type; dst stays */
 
 typedef struct lfm2__binder lfm2__binder;
 

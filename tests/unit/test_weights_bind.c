@@ -88,7 +88,8 @@ static void binds_safetensors(void **state)
     static const shape shapes[] = {{"model.language_model.norm.weight", "8"},
                                    {"model.layers.11.conv.conv.weight", "4,1,3"},
                                    {"lfm.layers.2.w1.weight", "6,8"},
-                                   {"lm_head.weight", "10,8"}};
+                                   {"lm_head.weight", "10,8"},
+                                   {"layers.3.counter", "2,3"}};
     lfm2__mat norm = {0}, conv = {0}, w1 = {0}, head = {0}, none = {0};
     bound o;
     begin_st(&o, shapes, LFM2__COUNT_OF(shapes));
@@ -97,8 +98,10 @@ static void binds_safetensors(void **state)
                                    {"layers.%d.w1.weight", "w", 2, {6, 8}, 0, &w1},
                                    {"lm_head.weight", "h", 2, {10, 8}, LFM2__BIND_OPTIONAL, &head},
                                    {"other.weight", "o", 2, {10, 8}, LFM2__BIND_OPTIONAL, &none},
-                                   {NULL, "only.in.gguf", 2, {10, 8}, 0, &none}};
-    static const int32_t layers[] = {-1, 11, 2, -1, -1, -1};
+                                   {NULL, "only.in.gguf", 2, {10, 8}, 0, &none},
+                                   {"layers.%d.counter", "c", 0, {0}, LFM2__BIND_UNREAD, &none},
+                                   {"layers.%d.counter", "c", 0, {0}, LFM2__BIND_UNREAD, &none}};
+    static const int32_t layers[] = {-1, 11, 2, -1, -1, -1, 3, 4}; /* there is no counter of layer 4 */
     for (size_t i = 0; i < LFM2__COUNT_OF(rows); i++) assert_int_equal(lfm2__binder_add(o.binder, &rows[i], layers[i], -1), 0);
     assert_finish(&o, 0, NULL);
 
