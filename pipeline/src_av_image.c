@@ -136,7 +136,7 @@ typedef struct av_reader {
     int is_over;   /* status from a picture that was asked for and is over the limits */
     int is_strict; /* give up at the first oddity */
     int is_trial;  /* and without a word */
-    int fill;      /* what the picture's memory holds before it is decoded */
+    int fill;      /* if not strict: what the picture's memory holds before it is decoded */
 } av_reader;
 
 static int on_read(void *ctx, uint8_t *out, int n)
@@ -187,6 +187,7 @@ static int on_picture(AVCodecContext *codec, AVFrame *frame, int flags)
         if (r->is_over < 0) return AVERROR(ENOMEM);
     }
     const int status = avcodec_default_get_buffer2(codec, frame, flags);
+    if (r->is_strict) return status; /* whose pictures are whole; touching them all would cost bombs' worth of memory */
     for (int i = 0; status == 0 && i < AV_NUM_DATA_POINTERS && frame->buf[i] != NULL; i++) {
         memset(frame->buf[i]->data, r->fill, frame->buf[i]->size);
     }
@@ -382,7 +383,7 @@ int lfm2__av_image_decode(const lfm2__image_src *src, lfm2__raster *out)
     /* Demuxers tell standard error what they find, through one log of the whole process. Whoever has set its level keeps it. */
     if (av_log_get_level() == AV_LOG_INFO) av_log_set_level(AV_LOG_QUIET);
     const int is_tiff = strcmp(src->format, "tiff") == 0;
-    rc = decode_with(src, 1, is_tiff, 0xff, &claims.partial, &raster);
+    rc = decode_with(src, 1, is_tiff, 0, &claims.partial, &raster);
     if (is_tiff && rc == LFM2_ERR_FORMAT) rc = decode_lenient(src, &claims.partial, &raster);
     if (rc < 0) return rc;
     raster.orientation = claims.orientation;
