@@ -63,6 +63,15 @@ static void bmp_size(const lfm2__image_src *src, uint64_t *width, uint64_t *heig
     }
 }
 
+/* Whether a BMP file without compression has fewer bytes than pixels take: libav asks for memory, zeroed, before it looks. */
+static int bmp_is_short(const lfm2__image_src *src, uint64_t width, uint64_t height)
+{
+    const unsigned char *d = src->data;
+    if (src->n < 34 || le(d + 14, 4) < 40) return 0;
+    const uint32_t n_bits = le(d + 28, 2), compression = le(d + 30, 4); /* 0: none; 3: none, with masks */
+    return (compression == 0 || compression == 3) && width * height / 8 * n_bits > src->n;
+}
+
 /* Index behind a chain of GIF sub-blocks that begins at `at`; 0 if the file ends first. */
 static size_t gif_skip_blocks(const lfm2__image_src *src, size_t at)
 {
@@ -119,7 +128,11 @@ static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
         width = lfm2__tiff_tag(src->data, src->n, TIFF_WIDTH, 1);
         height = lfm2__tiff_tag(src->data, src->n, TIFF_HEIGHT, 1);
     }
-    return lfm2__image_check_size(src, width, height);
+    const int rc = lfm2__image_check_size(src, width, height);
+    if (rc == 0 && strcmp(src->format, "bmp") == 0 && bmp_is_short(src, width, height)) {
+        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: bmp: too few bytes for an image of its size", src->name);
+    }
+    return rc;
 }
 
 /* --- reading from memory --- */
@@ -187,7 +200,7 @@ static int on_picture(AVCodecContext *codec, AVFrame *frame, int flags)
         if (r->is_over < 0) return AVERROR(ENOMEM);
     }
     const int status = avcodec_default_get_buffer2(codec, frame, flags);
-    if (r->is_strict) return status; /* whose pictures are whole; touching them all would cost bombs' worth of memory */
+    if (r->is_strict) return status;
     for (int i = 0; status == 0 && i < AV_NUM_DATA_POINTERS && frame->buf[i] != NULL; i++) {
         memset(frame->buf[i]->data, r->fill, frame->buf[i]->size);
     }
