@@ -8,9 +8,9 @@ import pathlib
 import re
 import sys
 
-DOCUMENTS = ["README.md", "HACKING.md", "CHANGELOG.md", "lfm2_core/MODEL.md"]
+DOCUMENTS = ["README.md", "HACKING.md", "CHANGELOG.md", "lfm2_core/MODEL.md", "encoders/MODEL.md"]
 # A path in backticks: has a slash and begins with a folder of the tree. Placeholders (NAME, *) are skipped.
-PATH = re.compile(r"`((?:include|lfm2_core|tokenizers|tools|examples|tests|scripts|cmake|samples)/[\w./-]*)`")
+PATH = re.compile(r"`((?:include|lfm2_core|encoders|pipeline|tokenizers|tools|examples|tests|scripts|cmake|samples)/[\w./-]*)`")
 
 
 def complaints(root, name):

@@ -15,6 +15,7 @@ LAYERS = {
     "lfm2_core/kernels": (("base", "weights"), ()),
     "tokenizers": (("base", "weights"), ("tokenizer",)),
     "lfm2_core/model": (("base", "weights", "kernels"), ("model", "sampler")),
+    "encoders": (("base", "weights", "kernels"), ("audio_encoder", "encoders")),
     "pipeline": (("base", "weights", "kernels", "tokenizers", "model"), ("image",)),
     "lfm2_core/convert": (("base", "weights", "kernels", "model", "tokenizers"), ("convert",)),
 }
@@ -183,6 +184,8 @@ BAD = [
     (tree("pipeline/image.c", "#include <png.h>"), "not for this file"),
     (tree("pipeline/src_png.c", "#include <jpeglib.h>"), "not for this file"),
     (tree("lfm2_core/model/a.c", '#include "pipeline/image_impl.h"'), "not below"),
+    (tree("encoders/a.c", '#include "model/model_impl.h"'), "not below"),
+    (tree("encoders/a.c", '#include "lfm2/model.h"'), "layer above"),
     (tree("lfm2_core/model/a.c", "#include <immintrin.h>"), "not for this file"),
     (tree("tools/a.c", "#include <sys/socket.h>"), "not for this file"),
     (tree("tools/a.c", "#include <curl/curl.h>"), "known here"),

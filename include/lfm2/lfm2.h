@@ -3,6 +3,7 @@
 #ifndef LFM2_LFM2_H
 #define LFM2_LFM2_H
 
+#include "lfm2/audio_encoder.h"
 #include "lfm2/convert.h"
 #include "lfm2/image.h"
 #include "lfm2/media.h"

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Audio encoder: one pass over segments, from mel frames to embeddings; its memory. */
+#include <math.h>
+#include <string.h>
+
+#include "encoders/conformer_impl.h"
+
+int32_t lfm2_audio_n_tok(int32_t n_frames)
+{
+    return n_frames < 1 ? 0 : (n_frames - 1) / 8 + 1;
+}
+
+size_t lfm2__audio_bytes_add(size_t a, size_t b)
+{
+    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
+
+/* The two residual rows of each token, and the widest of what comes between. */
+static size_t arena_bytes(const lfm2_audio_encoder *enc, int32_t n_tok, int32_t n_threads)
+{
+    const size_t n = (size_t)n_tok, d = (size_t)enc->cfg.d_model * sizeof(float);
+    const size_t ops[] = { lfm2__audio_subsample_bytes(enc), lfm2__audio_attention_bytes(enc, n_tok, n_threads),
+                           lfm2__audio_conv_bytes(enc, n_tok), lfm2__arena_bytes(n, (size_t)enc->cfg.d_ff * sizeof(float)),
+                           lfm2__arena_bytes(n, (size_t)enc->cfg.d_adapter * sizeof(float)) };
+    size_t most = 0;
+    for (size_t i = 0; i < LFM2__COUNT_OF(ops); i++) most = ops[i] > most ? ops[i] : most;
+    return lfm2__audio_bytes_add(most, lfm2__audio_bytes_add(lfm2__arena_bytes(n, d), lfm2__arena_bytes(n, d)));
+}
+
+/* Row cap_tok - 1 - r: sin(r w_i), cos(r w_i) for i < d / 2, w_i = 10000^(-2i / d). */
+static void fill_sinusoid(lfm2_audio_scratch *s)
+{
+    const int32_t d = s->enc->cfg.d_model;
+    for (int32_t i = 0; i < d / 2; i++) {
+        const double w = exp(-2.0 * i * log(10000.0) / d);
+        for (int32_t r = 0; r < s->cap_tok; r++) {
+            const float sine = (float)sin(r * w), cosine = (float)cos(r * w);
+            float *past = s->sinusoid + (size_t)(s->cap_tok - 1 - r) * (size_t)d + 2 * (size_t)i;
+            float *future = s->sinusoid + (size_t)(s->cap_tok - 1 + r) * (size_t)d + 2 * (size_t)i;
+            future[0] = -sine;
+            future[1] = cosine;
+            past[0] = sine;
+            past[1] = cosine;
+        }
+    }
+}
+
+int lfm2_audio_scratch_create(const lfm2_audio_encoder *enc, int32_t cap_tok, lfm2_audio_scratch **out)
+{
+    if (!enc || !out || cap_tok < 1 || cap_tok > LFM2_AUDIO_MAX_TOK) return LFM2_ERR_ARG;
+    lfm2_audio_scratch *s = lfm2__calloc(enc->rt, 1, sizeof(*s));
+    if (!s) return LFM2_ERR_NOMEM;
+    s->enc = enc;
+    s->cap_tok = cap_tok;
+    s->n_threads = lfm2_runtime_n_threads(enc->rt);
+    s->sinusoid = lfm2__calloc(enc->rt, 2 * (size_t)cap_tok - 1, (size_t)enc->cfg.d_model * sizeof(float));
+    int rc = s->sinusoid ? lfm2__arena_init(&s->arena, enc->rt, arena_bytes(enc, cap_tok, s->n_threads)) : LFM2_ERR_NOMEM;
+    if (rc < 0) {
+        lfm2_audio_scratch_destroy(s);
+        return rc;
+    }
+    fill_sinusoid(s);
+    *out = s;
+    return 0;
+}
+
+void lfm2_audio_scratch_destroy(lfm2_audio_scratch *s)
+{
+    if (!s) return;
+    lfm2_runtime *rt = s->enc->rt;
+    lfm2__arena_fini(&s->arena);
+    lfm2__free(rt, s->sinusoid);
+    lfm2__free(rt, s);
+}
+
+/* x += ff(norm(x)) / 2; h: scratch [n_tok, d] */
+static int feed_forward(lfm2_audio_scratch *s, const lfm2__ff *ff, float *x, float *h, int32_t n_tok)
+{
+    const lfm2_audio_encoder *enc = s->enc;
+    const size_t mark = lfm2__arena_mark(&s->arena);
+    float *mid = lfm2__arena_alloc(&s->arena, (size_t)n_tok, (size_t)enc->cfg.d_ff * sizeof(float));
+    lfm2__audio_norm(enc, h, x, n_tok, &ff->norm);
+    int rc = lfm2__audio_linear(enc, mid, h, n_tok, &ff->up, LFM2__ACT_SILU);
+    if (rc == 0) rc = lfm2__audio_linear(enc, h, mid, n_tok, &ff->down, LFM2__ACT_NONE);
+    if (rc == 0) lfm2__audio_add(enc, x, 0.5f, h, n_tok);
+    lfm2__arena_release(&s->arena, mark);
+    return rc;
+}
+
+static int run_layer(lfm2_audio_scratch *s, const lfm2__conformer_layer *layer, const lfm2__audio_batch *b, float *x, float *h)
+{
+    const lfm2_audio_encoder *enc = s->enc;
+    int rc = feed_forward(s, &layer->ff[0], x, h, b->n_tok);
+    if (rc < 0) return rc;
+    lfm2__audio_norm(enc, h, x, b->n_tok, &layer->norm_attn);
+    rc = lfm2__audio_attention(s, layer, b, h, h);
+    if (rc < 0) return rc;
+    lfm2__audio_add(enc, x, 1.0f, h, b->n_tok);
+    lfm2__audio_norm(enc, h, x, b->n_tok, &layer->norm_conv);
+    rc = lfm2__audio_conv(s, layer, b, h, h);
+    if (rc < 0) return rc;
+    lfm2__audio_add(enc, x, 1.0f, h, b->n_tok);
+    rc = feed_forward(s, &layer->ff[1], x, h, b->n_tok);
+    if (rc == 0) lfm2__audio_norm(enc, x, x, b->n_tok, &layer->norm_out);
+    return rc;
+}
+
+static int adapt(lfm2_audio_scratch *s, int32_t n_tok, const float *x, float *h, float *out)
+{
+    const lfm2_audio_encoder *enc = s->enc;
+    const size_t mark = lfm2__arena_mark(&s->arena);
+    float *mid = lfm2__arena_alloc(&s->arena, (size_t)n_tok, (size_t)enc->cfg.d_adapter * sizeof(float));
+    lfm2__audio_norm(enc, h, x, n_tok, &enc->adapter_norm);
+    int rc = lfm2__audio_linear(enc, mid, h, n_tok, &enc->adapter[0], LFM2__ACT_GELU);
+    if (rc == 0) rc = lfm2__audio_linear(enc, out, mid, n_tok, &enc->adapter[1], LFM2__ACT_NONE);
+    lfm2__arena_release(&s->arena, mark);
+    return rc;
+}
+
+static int run(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *out)
+{
+    const lfm2_audio_encoder *enc = s->enc;
+    const size_t n = (size_t)b->n_tok, d = (size_t)enc->cfg.d_model, mark = lfm2__arena_mark(&s->arena);
+    float *x = lfm2__arena_alloc(&s->arena, n, d * sizeof(float)), *h = lfm2__arena_alloc(&s->arena, n, d * sizeof(float));
+    int rc = lfm2__audio_subsample(s, b, x);
+    for (int32_t l = 0; rc == 0 && l < enc->cfg.n_layers; l++) rc = run_layer(s, &enc->layers[l], b, x, h);
+    if (rc == 0) rc = adapt(s, b->n_tok, x, h, out);
+    lfm2__arena_release(&s->arena, mark);
+    if (rc == 0) rc = lfm2_weights_check(enc->w); /* of a file cut short meanwhile, zeros or worse were read */
+    for (size_t i = 0; rc == 0 && i < n * (size_t)enc->cfg.d_out; i++) {
+        if (!isfinite(out[i])) rc = lfm2__fail(enc->rt, LFM2_ERR_NONFINITE, "audio embeddings are not finite");
+    }
+    return rc;
+}
+
+int lfm2_audio_encode(const lfm2_audio_encoder *enc, const lfm2_audio_segment *segments, int32_t n_segments,
+                      lfm2_audio_scratch *scratch, float *out, int32_t cap_tok, int32_t *n_tok)
+{
+    if (!enc || !segments || n_segments < 1 || !scratch || scratch->enc != enc || !out || !n_tok) return LFM2_ERR_ARG;
+    lfm2__audio_batch b = { .segments = segments, .n_segments = n_segments };
+    for (int32_t i = 0; i < n_segments; i++) {
+        const int32_t n = lfm2_audio_n_tok(segments[i].n_frames);
+        if (!segments[i].mel || n == 0) return LFM2_ERR_ARG;
+        if (n > cap_tok - b.n_tok || n > scratch->cap_tok - b.n_tok) return LFM2_ERR_RANGE;
+        b.n_tok += n;
+        if (n > b.longest) b.longest = n;
+    }
+    int rc = lfm2_weights_check(enc->w);
+    if (rc == 0) rc = run(scratch, &b, out);
+    if (rc == 0) *n_tok = b.n_tok;
+    return rc;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The audio encoder: load, unload, f32 copies of what is small, the batch norm multiplied into the taps. */
+#include <math.h>
+#include <string.h>
+
+#include "encoders/conformer_impl.h"
+
+static const char *const ST_PREFIXES[] = { "", NULL };
+
+/* Parts of audio checkpoints and encoder files that are not the encoder's. */
+static const char *const OTHER_PARTS[] = { "lfm.", "audio_embedding.", "depthformer.", "depth_linear.", "depth_embeddings.",
+                                           "codebook_offsets", "audio_loss_weight", "a.position_embd", "a.embd_to_logits", "v.",
+                                           "mm.", NULL };
+
+static int add_to_binder(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
+{
+    (void)vec;
+    return lfm2__binder_add(ctx, row, layer, -1);
+}
+
+static int bind(lfm2_audio_encoder *enc)
+{
+    lfm2__binder *b = NULL;
+    int rc = lfm2__binder_create(enc->w, ST_PREFIXES, &b);
+    if (rc < 0) return rc;
+    lfm2__binder_allow(b, OTHER_PARTS);
+    rc = lfm2__audio_tensors(enc, add_to_binder, b);
+    if (rc == 0) rc = lfm2__binder_finish(b);
+    lfm2__binder_destroy(b);
+    return rc;
+}
+
+static size_t n_elems(const lfm2__audio_vec *v)
+{
+    return (size_t)v->src.n_rows * (size_t)v->src.n_cols;
+}
+
+/* Every counted element is one of a tensor in the file: the sum does not overflow. */
+static int count_vector(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
+{
+    size_t *n = ctx;
+    (void)row;
+    (void)layer;
+    if (vec && vec->src.data) *n += n_elems(vec);
+    return 0;
+}
+
+typedef struct copying {
+    const lfm2__kernels *k;
+    float *at;
+} copying;
+
+static int copy_vector(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
+{
+    copying *c = ctx;
+    (void)row;
+    (void)layer;
+    if (!vec || !vec->src.data) return 0;
+    vec->data = c->at;
+    for (int64_t r = 0; r < vec->src.n_rows; r++) {
+        c->k->dequant[vec->src.dtype](c->at, (const char *)vec->src.data + (size_t)r * vec->src.row_bytes,
+                                      (int32_t)vec->src.n_cols);
+        c->at += vec->src.n_cols;
+    }
+    return 0;
+}
+
+/* [n, taps] -> [taps, n] */
+static void transpose(float *m, size_t n, size_t n_taps, float *tmp)
+{
+    memcpy(tmp, m, n * n_taps * sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n_taps; j++) m[j * n + i] = tmp[i * n_taps + j];
+    }
+}
+
+/* The norm comes right behind the depthwise convolution and is as linear as that. taps: [K, d] already. */
+static int fold_batch_norm(lfm2_audio_encoder *enc, lfm2__conformer_layer *layer)
+{
+    const int32_t d = enc->cfg.d_model;
+    for (int32_t c = 0; c < d; c++) {
+        double scale = (double)layer->bn_weight.data[c], shift = (double)layer->bn_bias.data[c];
+        if (layer->bn_var.data) {
+            scale /= sqrt((double)layer->bn_var.data[c] + (double)LFM2__AUDIO_EPS);
+            shift -= (double)layer->bn_mean.data[c] * scale;
+        }
+        if (!isfinite(scale) || !isfinite(shift))
+            return lfm2__fail(enc->rt, LFM2_ERR_NONFINITE, "%s: layer %d: the batch norm of channel %d is not finite",
+                              lfm2_weights_path(enc->w), (int)(layer - enc->layers), (int)c);
+        for (int32_t j = 0; j < enc->cfg.n_taps; j++) {
+            float *tap = &layer->taps.data[(size_t)j * (size_t)d + (size_t)c];
+            *tap = (float)((double)*tap * scale);
+        }
+        layer->taps_bias.data[c] = (float)((double)layer->taps_bias.data[c] * scale + shift);
+    }
+    return 0;
+}
+
+static int make_vectors(lfm2_audio_encoder *enc)
+{
+    size_t n = 0, n_sub = n_elems(&enc->sub[0].taps), n_taps = n_elems(&enc->layers[0].taps);
+    int rc = lfm2__audio_tensors(enc, count_vector, &n);
+    if (rc < 0) return rc;
+    enc->vectors = lfm2__calloc(enc->rt, n, sizeof(float));
+    float *tmp = lfm2__calloc(enc->rt, n_sub > n_taps ? n_sub : n_taps, sizeof(float));
+    rc = enc->vectors && tmp ? 0 : LFM2_ERR_NOMEM;
+    copying c = { .k = &enc->k, .at = enc->vectors };
+    if (rc == 0) rc = lfm2__audio_tensors(enc, copy_vector, &c);
+    for (size_t i = 0; rc == 0 && i < LFM2__COUNT_OF(enc->sub); i++)
+        transpose(enc->sub[i].taps.data, (size_t)enc->cfg.n_channels, 9, tmp);
+    for (int32_t l = 0; rc == 0 && l < enc->cfg.n_layers; l++) {
+        transpose(enc->layers[l].taps.data, (size_t)enc->cfg.d_model, (size_t)enc->cfg.n_taps, tmp);
+        rc = fold_batch_norm(enc, &enc->layers[l]);
+    }
+    lfm2__free(enc->rt, tmp);
+    return rc;
+}
+
+int lfm2_audio_encoder_load(lfm2_runtime *rt, const char *path, lfm2_audio_encoder **out)
+{
+    if (!rt || !path || !out) return LFM2_ERR_ARG;
+    lfm2_audio_encoder *enc = lfm2__calloc(rt, 1, sizeof(*enc));
+    if (!enc) return LFM2_ERR_NOMEM;
+    enc->rt = rt;
+    lfm2__kernels_init(&enc->k, lfm2_runtime_cpu_flags(rt));
+    int rc = lfm2_weights_open(rt, path, &enc->w);
+    if (rc == 0) rc = lfm2__audio_config_of_weights(enc->w, &enc->cfg);
+    if (rc < 0) goto fail;
+    enc->layers = lfm2__calloc(rt, (size_t)enc->cfg.n_layers, sizeof(*enc->layers));
+    if (!enc->layers) {
+        rc = LFM2_ERR_NOMEM;
+        goto fail;
+    }
+    rc = bind(enc);
+    if (rc == 0) rc = make_vectors(enc);
+    if (rc == 0) rc = lfm2_weights_check(enc->w);
+    if (rc < 0) goto fail;
+    *out = enc;
+    return 0;
+fail:
+    lfm2_audio_encoder_unload(enc);
+    return rc;
+}
+
+void lfm2_audio_encoder_unload(lfm2_audio_encoder *enc)
+{
+    if (!enc) return;
+    lfm2__free(enc->rt, enc->vectors);
+    lfm2__free(enc->rt, enc->layers);
+    lfm2_weights_close(enc->w);
+    lfm2__free(enc->rt, enc);
+}
+
+const lfm2_audio_config *lfm2_audio_encoder_config(const lfm2_audio_encoder *enc)
+{
+    return enc ? &enc->cfg : NULL;
+}
