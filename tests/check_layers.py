@@ -16,7 +16,7 @@ LAYERS = {
     "tokenizers": (("base", "weights"), ("tokenizer",)),
     "lfm2_core/model": (("base", "weights", "kernels"), ("model", "sampler")),
     "encoders": (("base", "weights", "kernels"), ("audio_encoder", "encoders")),
-    "pipeline": (("base", "weights", "kernels", "tokenizers", "model"), ("image",)),
+    "pipeline": (("base", "weights", "kernels", "tokenizers", "model", "encoders"), ("image",)),
     "lfm2_core/convert": (("base", "weights", "kernels", "model", "tokenizers"), ("convert",)),
 }
 PUBLIC_ONLY = ("tools", "examples", "tests/consumer")

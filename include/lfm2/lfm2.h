@@ -5,6 +5,7 @@
 
 #include "lfm2/audio_encoder.h"
 #include "lfm2/convert.h"
+#include "lfm2/encoders.h"
 #include "lfm2/image.h"
 #include "lfm2/media.h"
 #include "lfm2/model.h"
