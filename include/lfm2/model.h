@@ -54,7 +54,8 @@ LFM2_API const lfm2_weights *lfm2_model_weights(const lfm2_model *m);
 LFM2_API uint64_t lfm2_model_n_params(const lfm2_model *m);
 LFM2_API uint64_t lfm2_model_n_bytes(const lfm2_model *m);
 
-/* Which implementation each kernel of this model uses: line("gemm_q4_0", "avx512") for each entry. */
+/* Which implementation each kernel of the library uses with this model: line("gemm_q4_0", "avx512") for each entry; of the
+ * matrix products those of the types that the model has. */
 LFM2_API void lfm2_model_kernels(const lfm2_model *m, void (*line)(void *ctx, const char *entry, const char *impl), void *ctx);
 
 /* Read a config only (config.json, or the keys of a GGUF file), without binding tensors: for `info`. */

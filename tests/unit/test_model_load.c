@@ -313,7 +313,7 @@ static void test_accessors(void **state)
         assert_int_equal(lfm2_weights_n_tensors(lfm2_model_weights(model)), m.n);
         int n = 0;
         lfm2_model_kernels(model, check_line, &n);
-        assert_int_equal(n, 3 + 7);
+        assert_int_equal(n, 3 + 12);
         lfm2_model_unload(model);
         toy_fini(&m);
     }
