@@ -10,11 +10,6 @@ int32_t lfm2_audio_n_tok(int32_t n_frames)
     return n_frames < 1 ? 0 : (n_frames - 1) / 8 + 1;
 }
 
-size_t lfm2__audio_bytes_add(size_t a, size_t b)
-{
-    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
-}
-
 /* The two residual rows of each token, and the widest of what comes between. */
 static size_t arena_bytes(const lfm2_audio_encoder *enc, int32_t n_tok, int32_t n_threads)
 {
@@ -24,7 +19,7 @@ static size_t arena_bytes(const lfm2_audio_encoder *enc, int32_t n_tok, int32_t 
                            lfm2__arena_bytes(n, (size_t)enc->cfg.d_adapter * sizeof(float)) };
     size_t most = 0;
     for (size_t i = 0; i < LFM2__COUNT_OF(ops); i++) most = ops[i] > most ? ops[i] : most;
-    return lfm2__audio_bytes_add(most, lfm2__audio_bytes_add(lfm2__arena_bytes(n, d), lfm2__arena_bytes(n, d)));
+    return lfm2__bytes_add(most, lfm2__bytes_add(lfm2__arena_bytes(n, d), lfm2__arena_bytes(n, d)));
 }
 
 /* Row cap_tok - 1 - r: sin(r w_i), cos(r w_i) for i < d / 2, w_i = 10000^(-2i / d). */

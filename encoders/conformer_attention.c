@@ -120,6 +120,6 @@ size_t lfm2__audio_attention_bytes(const lfm2_audio_encoder *enc, int32_t n_tok,
 {
     const size_t row_bytes = (size_t)enc->cfg.d_model * sizeof(float);
     size_t bytes = lfm2__arena_bytes(2 * (size_t)n_tok - 1, row_bytes);
-    for (int i = 0; i < 4; i++) bytes = lfm2__audio_bytes_add(bytes, lfm2__arena_bytes((size_t)n_tok, row_bytes));
-    return lfm2__audio_bytes_add(bytes, lfm2__arena_bytes((size_t)n_threads, worker_floats(enc, n_tok) * sizeof(float)));
+    for (int i = 0; i < 4; i++) bytes = lfm2__bytes_add(bytes, lfm2__arena_bytes((size_t)n_tok, row_bytes));
+    return lfm2__bytes_add(bytes, lfm2__arena_bytes((size_t)n_threads, worker_floats(enc, n_tok) * sizeof(float)));
 }

@@ -76,5 +76,5 @@ int lfm2__audio_conv(lfm2_audio_scratch *s, const lfm2__conformer_layer *layer, 
 size_t lfm2__audio_conv_bytes(const lfm2_audio_encoder *enc, int32_t n_tok)
 {
     const size_t d = (size_t)enc->cfg.d_model, n = (size_t)n_tok;
-    return lfm2__audio_bytes_add(lfm2__arena_bytes(n, 2 * d * sizeof(float)), lfm2__arena_bytes(n, d * sizeof(float)));
+    return lfm2__bytes_add(lfm2__arena_bytes(n, 2 * d * sizeof(float)), lfm2__arena_bytes(n, d * sizeof(float)));
 }

@@ -4,6 +4,7 @@
 #define LFM2__CONFORMER_IMPL_H
 
 #include "base/arena.h"
+#include "base/mathsafe.h"
 #include "base/runtime_impl.h"
 #include "kernels/kernels_impl.h"
 #include "lfm2/audio_encoder.h"
@@ -100,9 +101,6 @@ int lfm2__audio_linear(const lfm2_audio_encoder *enc, float *y, const float *x, 
 void lfm2__audio_norm(const lfm2_audio_encoder *enc, float *y, const float *x, int32_t n_tok, const lfm2__layer_norm *w);
 /* x += scale * y */
 void lfm2__audio_add(const lfm2_audio_encoder *enc, float *x, float scale, const float *y, int32_t n_tok);
-
-/* Sum of sizes that sticks at SIZE_MAX. */
-size_t lfm2__audio_bytes_add(size_t a, size_t b);
 
 /* Operators: out of normed rows h [n_tok, d] into out [n_tok, d], which may be h; scratch from s->arena of the size that the
  * function beside them says (SIZE_MAX on overflow). Return 0 or LFM2_ERR_ABORTED. */

@@ -127,7 +127,6 @@ size_t lfm2__audio_subsample_bytes(const lfm2_audio_encoder *enc)
 {
     const size_t row_1 = (size_t)lfm2__audio_n_freq(&enc->cfg, 1) * (size_t)enc->cfg.n_channels * sizeof(float);
     const size_t row_2 = (size_t)lfm2__audio_n_freq(&enc->cfg, 2) * (size_t)enc->cfg.n_channels * sizeof(float);
-    return lfm2__audio_bytes_add(lfm2__arena_bytes(CAP_ROWS_1, row_1),
-                                 lfm2__audio_bytes_add(lfm2__arena_bytes(CAP_ROWS_2, row_2),
-                                                       lfm2__arena_bytes(PIECE_TOK, row_2)));
+    return lfm2__bytes_add(lfm2__arena_bytes(CAP_ROWS_1, row_1),
+                           lfm2__bytes_add(lfm2__arena_bytes(CAP_ROWS_2, row_2), lfm2__arena_bytes(PIECE_TOK, row_2)));
 }

@@ -201,16 +201,6 @@ size_t lfm2__map_bytes(const lfm2__map *m)
     return m->n_bytes;
 }
 
-const char *lfm2__map_path(const lfm2__map *m)
-{
-    return m->path;
-}
-
-void lfm2__map_prefetch(const lfm2__map *m)
-{
-    if (m->data != NULL) (void)posix_madvise(m->data, m->n_bytes, POSIX_MADV_WILLNEED);
-}
-
 int lfm2__map_check(const lfm2__map *m)
 {
     struct stat st;

@@ -18,10 +18,6 @@ void lfm2__map_close(lfm2__map *m);
 
 const unsigned char *lfm2__map_data(const lfm2__map *m);
 size_t lfm2__map_bytes(const lfm2__map *m);
-const char *lfm2__map_path(const lfm2__map *m);
-
-/* Ask the kernel to read the file ahead. Advice only. */
-void lfm2__map_prefetch(const lfm2__map *m);
 
 /* Returns LFM2_ERR_IO (and logs the path) once the file is shorter than when it was mapped, or a read of it has faulted
  * under the SIGBUS guard; otherwise 0. One fstat(): cheap enough for every forward pass. */

@@ -5,11 +5,6 @@
 #include "base/mathsafe.h"
 #include "model/model_impl.h"
 
-size_t lfm2__bytes_add(size_t a, size_t b)
-{
-    return lfm2__add_size(a, b, &a) < 0 ? SIZE_MAX : a;
-}
-
 static size_t product(size_t a, size_t b)
 {
     return lfm2__mul_size(a, b, &a) < 0 ? SIZE_MAX : a;

@@ -4,6 +4,7 @@
 #define LFM2__MODEL_IMPL_H
 
 #include "base/arena.h"
+#include "base/mathsafe.h"
 #include "base/json.h"
 #include "base/runtime_impl.h"
 #include "kernels/kernels_impl.h"
@@ -175,8 +176,5 @@ size_t lfm2__moe_scratch_bytes(const lfm2_model *m, int32_t n_tok);
 /* out [n_tok, d] = W2 (silu(W1 h) * W3 h); gate and up: scratch [n_tok, width of w1]. */
 int lfm2__swiglu(const lfm2_session *s, const lfm2__mat *w1, const lfm2__mat *w3, const lfm2__mat *w2, int32_t n_tok,
                  const float *h, float *gate, float *up, float *out) LFM2__NODISCARD;
-
-/* Sum of sizes that sticks at SIZE_MAX. */
-size_t lfm2__bytes_add(size_t a, size_t b);
 
 #endif
