@@ -14,9 +14,9 @@ LAYERS = {
     "lfm2_core/weights": (("base",), ("weights",)),
     "lfm2_core/kernels": (("base", "weights"), ()),
     "tokenizers": (("base", "weights"), ("tokenizer",)),
-    "lfm2_core/model": (("base", "weights", "kernels"), ("model", "sampler")),
+    "lfm2_core/model": (("base", "weights", "kernels"), ("batch", "model", "sampler")),
     "encoders": (("base", "weights", "kernels"), ("audio_encoder", "encoders")),
-    "pipeline": (("base", "weights", "kernels", "tokenizers", "model", "encoders"), ("image",)),
+    "pipeline": (("base", "weights", "kernels", "tokenizers", "model", "encoders"), ("audio", "frames", "hear", "image", "layout", "live", "see", "vad")),
     "lfm2_core/convert": (("base", "weights", "kernels", "model", "tokenizers"), ("convert",)),
 }
 PUBLIC_ONLY = ("tools", "examples", "tests/consumer")

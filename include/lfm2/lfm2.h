@@ -3,16 +3,24 @@
 #ifndef LFM2_LFM2_H
 #define LFM2_LFM2_H
 
+#include "lfm2/audio.h"
 #include "lfm2/audio_encoder.h"
+#include "lfm2/batch.h"
 #include "lfm2/convert.h"
 #include "lfm2/encoders.h"
+#include "lfm2/frames.h"
+#include "lfm2/hear.h"
 #include "lfm2/image.h"
+#include "lfm2/layout.h"
+#include "lfm2/live.h"
 #include "lfm2/media.h"
 #include "lfm2/model.h"
 #include "lfm2/runtime.h"
 #include "lfm2/sampler.h"
+#include "lfm2/see.h"
 #include "lfm2/status.h"
 #include "lfm2/tokenizer.h"
+#include "lfm2/vad.h"
 #include "lfm2/weights.h"
 
 LFM2_BEGIN_DECLS
