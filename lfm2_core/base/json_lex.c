@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/runtime_impl.h"
+#include "base/utf8.h"
 
 int lfm2__json_lex_fail_at(lfm2__json_lexer *lex, size_t at, const char *what)
 {
@@ -41,40 +42,15 @@ char lfm2__json_lex_peek(lfm2__json_lexer *lex)
     return '\0';
 }
 
-/* Bytes of the code point above U+007F at text, of which n are there; 0 if they are not UTF-8 as RFC 3629 has it. */
-static size_t utf8_length(const char *text, size_t n)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    unsigned low = 0x80, high = 0xbf; /* of the second byte: no overlong forms, no surrogates, nothing above U+10FFFF */
-    size_t length;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) {
-        length = 2;
-    } else if (s[0] >= 0xe0 && s[0] <= 0xef) {
-        length = 3;
-        if (s[0] == 0xe0) low = 0xa0;
-        if (s[0] == 0xed) high = 0x9f;
-    } else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        length = 4;
-        if (s[0] == 0xf0) low = 0x90;
-        if (s[0] == 0xf4) high = 0x8f;
-    } else {
-        return 0;
-    }
-    if (n < length || s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    }
-    return length;
-}
-
 /* Consume bytes of a string up to a quote or a backslash. */
 static int skip_plain(lfm2__json_lexer *lex)
 {
+    uint32_t code_point;
     while (lex->at < lex->n) {
         const unsigned char c = (unsigned char)lex->text[lex->at];
         if (c == '"' || c == '\\') return 0;
         if (c < 0x20) return lfm2__json_lex_fail_at(lex, lex->at, c == 0 ? "NUL in a string" : "control character in a string");
-        const size_t length = c < 0x80 ? 1 : utf8_length(lex->text + lex->at, lex->n - lex->at);
+        const size_t length = c < 0x80 ? 1 : lfm2__utf8_decode(lex->text + lex->at, lex->n - lex->at, &code_point);
         if (length == 0) return lfm2__json_lex_fail_at(lex, lex->at, "not valid UTF-8");
         lex->at += length;
     }
@@ -102,27 +78,6 @@ static int32_t hex4(const lfm2__json_lexer *lex, size_t at)
     return value;
 }
 
-static void put_code_point(lfm2__str *s, int32_t c)
-{
-    char bytes[4];
-    size_t n;
-    if (c < 0x80) {
-        bytes[0] = (char)c;
-        n = 1;
-    } else if (c < 0x800) {
-        bytes[0] = (char)(0xc0 | c >> 6);
-        n = 2;
-    } else if (c < 0x10000) {
-        bytes[0] = (char)(0xe0 | c >> 12);
-        n = 3;
-    } else {
-        bytes[0] = (char)(0xf0 | c >> 18);
-        n = 4;
-    }
-    for (size_t i = n - 1; i > 0; i--, c >>= 6) bytes[i] = (char)(0x80 | (c & 0x3f));
-    lfm2__str_put(s, bytes, n);
-}
-
 /* \uXXXX, lex->at behind the u; a surrogate needs its other half. */
 static int read_unicode_escape(lfm2__json_lexer *lex)
 {
@@ -137,7 +92,8 @@ static int read_unicode_escape(lfm2__json_lexer *lex)
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
         lex->at += 6;
     }
-    put_code_point(&lex->scratch, c);
+    char bytes[4];
+    lfm2__str_put(&lex->scratch, bytes, lfm2__utf8_encode((uint32_t)c, bytes));
     return 0;
 }
 
