@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/str.h"
 #include "lfm2/runtime.h"
 
 typedef struct lfm2__json_doc lfm2__json_doc; /* owns the tree */
@@ -62,5 +63,8 @@ int lfm2__json_field_bool(lfm2_runtime *rt, const char *label, const lfm2__json 
 /* Text of a value as Python's json.dumps(ensure_ascii=False) writes it (", " and ": " as separators, key order kept).
  * *out: freed by lfm2__free(). Returns 0 or LFM2_ERR_NOMEM. */
 int lfm2__json_dumps(lfm2_runtime *rt, const lfm2__json *v, char **out, size_t *out_n) LFM2__NODISCARD;
+
+/* Append n bytes of UTF-8 as a JSON string, quotes included. */
+void lfm2__json_put_string(lfm2__str *s, const char *text, size_t n);
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/runtime_impl.h"
 #include "base/str.h"
 
-static void put_string(lfm2__str *s, const char *text, size_t n)
+void lfm2__json_put_string(lfm2__str *s, const char *text, size_t n)
 {
     lfm2__str_put(s, "\"", 1);
     size_t from = 0;
@@ -112,7 +112,7 @@ static void put_object(lfm2__str *s, const lfm2__json *v)
     int first = 1;
     for (void *it = NULL; lfm2__json_next(v, &it, &key, &key_n, &val); first = 0) {
         if (!first) lfm2__str_put(s, ", ", 2);
-        put_string(s, key, key_n);
+        lfm2__json_put_string(s, key, key_n);
         lfm2__str_put(s, ": ", 2);
         put_value(s, val);
     }
@@ -131,7 +131,7 @@ static void put_value(lfm2__str *s, const lfm2__json *v)
     case LFM2__JSON_REAL: put_real(s, lfm2__json_number(v)); break;
     case LFM2__JSON_STRING:
         text = lfm2__json_str(v, &n);
-        put_string(s, text, n);
+        lfm2__json_put_string(s, text, n);
         break;
     case LFM2__JSON_ARRAY: put_array(s, v); break;
     case LFM2__JSON_OBJECT: put_object(s, v); break;

@@ -70,6 +70,22 @@ void lfm2__str_printf(lfm2__str *s, const char *fmt, ...)
     va_end(again);
 }
 
+void lfm2__str_put_fixed(lfm2__str *s, int64_t v, int n_decimals)
+{
+    uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    char text[24]; /* 19 digits, point, sign */
+    size_t at = sizeof text;
+    int n = 0;
+    do {
+        if (n > 0 && n == n_decimals) text[--at] = '.';
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+        n++;
+    } while (rest > 0 || n <= n_decimals);
+    if (v < 0) text[--at] = '-';
+    lfm2__str_put(s, text + at, sizeof text - at);
+}
+
 int lfm2__str_take(lfm2__str *s, char **out, size_t *out_n)
 {
     if (s->data == NULL) lfm2__str_put(s, "", 0);

@@ -4,6 +4,7 @@
 #define LFM2__STR_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 #include "lfm2/runtime.h"
@@ -21,6 +22,9 @@ void lfm2__str_fini(lfm2__str *s); /* accepts a zeroed one */
 void lfm2__str_put(lfm2__str *s, const char *bytes, size_t n);
 void lfm2__str_puts(lfm2__str *s, const char *text);
 void lfm2__str_printf(lfm2__str *s, const char *fmt, ...) LFM2__PRINTF(2, 3);
+
+/* v / 10^n_decimals with so many decimals (0..18) and a point, whatever the locale: 1234, 3 gives "1.234". */
+void lfm2__str_put_fixed(lfm2__str *s, int64_t v, int n_decimals);
 
 /* Hand the bytes over (free with lfm2__free) and leave s empty. An empty string gives "". Returns s->status. */
 int lfm2__str_take(lfm2__str *s, char **out, size_t *out_n) LFM2__NODISCARD;

@@ -33,6 +33,27 @@ static void appends(void **state)
     lfm2_runtime_destroy(rt);
 }
 
+static void fixed_point(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t v;
+        int n_decimals;
+        const char *want;
+    } cases[] = {{0, 0, "0"}, {7, 0, "7"}, {-7, 0, "-7"}, {1234, 3, "1.234"}, {234, 3, "0.234"}, {4, 3, "0.004"}, {0, 4, "0.0000"},
+                 {-4, 3, "-0.004"}, {1000, 3, "1.000"}, {INT64_MAX, 6, "9223372036854.775807"},
+                 {INT64_MIN, 6, "-9223372036854.775808"}, {INT64_MIN, 18, "-9.223372036854775808"}, {5, 18, "0.000000000000000005"}};
+    lfm2_runtime *rt = test_runtime(1, NULL, NULL);
+    for (size_t i = 0; i < LFM2__COUNT_OF(cases); i++) {
+        lfm2__str s;
+        lfm2__str_init(&s, rt);
+        lfm2__str_put_fixed(&s, cases[i].v, cases[i].n_decimals);
+        assert_string_equal(s.data, cases[i].want);
+        lfm2__str_fini(&s);
+    }
+    lfm2_runtime_destroy(rt);
+}
+
 static void grows(void **state)
 {
     (void)state;
@@ -152,8 +173,8 @@ static void printf_that_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(appends),      cmocka_unit_test(grows),           cmocka_unit_test(take),
-        cmocka_unit_test(errors_stick), cmocka_unit_test(printf_that_fails),
+        cmocka_unit_test(appends), cmocka_unit_test(fixed_point),  cmocka_unit_test(grows),
+        cmocka_unit_test(take),    cmocka_unit_test(errors_stick), cmocka_unit_test(printf_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
