@@ -82,9 +82,10 @@ LFM2_API void lfm2_session_destroy(lfm2_session *s);
 
 typedef enum lfm2_logits { LFM2_LOGITS_NONE = 0, LFM2_LOGITS_LAST = 1, LFM2_LOGITS_ALL = 2 } lfm2_logits;
 
-/* Tokens to append to one sequence. Prefill is a long span, decoding a span of one token. */
+/* Tokens to append to one sequence. Prefill is a long span, decoding a span of one token. Several spans of a sequence (ids, then
+ * embeddings, then ids) stand side by side in a call and are appended in that order. */
 typedef struct lfm2_span {
-    int32_t seq;          /* 0..n_seqs-1; at most one span for each sequence in a call */
+    int32_t seq;          /* 0..n_seqs-1 */
     int32_t n_tok;        /* >= 1 */
     const int32_t *ids;   /* [n_tok], or NULL with embed */
     const float *embed;   /* f32 [n_tok, d_model] in place of token embeddings, or NULL with ids */

@@ -79,7 +79,7 @@ typedef struct lfm2_generation {
 /* Continue a sequence: prompt ids are appended (and accepted by the sampler), then tokens are sampled until something stops it.
  * The generated ids are in the sequence afterwards, the last one and an end token included, so that the next turn can be appended;
  * a deadline while the prompt is read leaves a part of it, and lfm2_runtime_abort() an empty sequence.
- * A token takes a place in the context: a full one means LFM2_STOP_LENGTH. logits: scratch f32 [n_vocab].
+ * A token takes a place in the context: a full one means LFM2_STOP_LENGTH. logits: scratch f32 [n_vocab]. Many at once: batch.h.
  * Returns 0 with *out written; LFM2_ERR_RANGE if the prompt does not fit the context (both numbers in the log);
  * LFM2_ERR_ARG; LFM2_ERR_NONFINITE; LFM2_ERR_IO. An abort while the prompt is read is LFM2_STOP_ABORT, too. */
 LFM2_API int lfm2_generate(lfm2_session *s, int32_t seq, const int32_t *prompt, int32_t n_prompt, lfm2_sampler *sampler,

@@ -143,6 +143,11 @@ typedef struct lfm2__batch {
     float *cos, *sin; /* [T, D / 2] */
 } lfm2__batch;
 
+/* lfm2_session_forward(), but with nonfinite [n_spans] (not NULL) logits that are not finite concern their sequence alone: its spans
+ * that asked for them are marked, the sequence is cleared, and the call goes on and succeeds. */
+int lfm2__session_append(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, float *logits, int64_t cap_rows,
+                         uint8_t *nonfinite) LFM2__NODISCARD;
+
 /* cache.c: rows of the caches. */
 float *lfm2__cache_k(const lfm2_session *s, int32_t layer, int32_t seq); /* [cap_tok, G D] */
 float *lfm2__cache_v(const lfm2_session *s, int32_t layer, int32_t seq);

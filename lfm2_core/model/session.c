@@ -12,6 +12,7 @@ typedef struct pass {
     lfm2__batch b;
     float *x, *h;   /* [T, d] */
     int32_t *want;  /* [T] rows that want logits */
+    int32_t *asker; /* [T] and the span of each of them */
     int32_t n_want;
 } pass;
 
@@ -40,7 +41,7 @@ static const char *bad_param(const lfm2_model *m, const lfm2_session_params *p)
 static size_t scratch_bytes(const lfm2_model *m, const lfm2_session_params *p, int32_t n_threads)
 {
     const size_t n = (size_t)p->cap_batch, d = (size_t)m->cfg.d_model, half = (size_t)(m->cfg.head_dim / 2);
-    const size_t widths[] = { d, d, 1, 1, 1, 1, half, half };
+    const size_t widths[] = { d, d, 1, 1, 1, 1, 1, half, half };
     size_t bytes = lfm2__backbone_scratch_bytes(m, p->cap_batch, n_threads, p->cap_tok);
     for (size_t i = 0; i < LFM2__COUNT_OF(widths); i++)
         bytes = lfm2__bytes_add(bytes, lfm2__arena_bytes(n, widths[i] * sizeof(float)));
@@ -55,6 +56,7 @@ static void pass_init(pass *a, lfm2_session *s)
     a->x = lfm2__arena_alloc(&s->scratch, n, row);
     a->h = lfm2__arena_alloc(&s->scratch, n, row);
     a->want = lfm2__arena_alloc(&s->scratch, n, sizeof(int32_t));
+    a->asker = lfm2__arena_alloc(&s->scratch, n, sizeof(int32_t));
     a->b.seq = lfm2__arena_alloc(&s->scratch, n, sizeof(int32_t));
     a->b.pos = lfm2__arena_alloc(&s->scratch, n, sizeof(int32_t));
     a->b.first = lfm2__arena_alloc(&s->scratch, n, sizeof(int32_t));
@@ -116,8 +118,15 @@ void lfm2_session_probe(lfm2_session *s, lfm2_probe_fn *fn, void *ctx)
     s->probe_ctx = ctx;
 }
 
-static int check_span(const lfm2_session *s, const lfm2_span *span, int32_t i)
+/* Whether span i goes on with the sequence of the one before it. */
+static int goes_on(const lfm2_span *spans, int32_t i)
 {
+    return i > 0 && spans[i - 1].seq == spans[i].seq;
+}
+
+static int check_span(const lfm2_session *s, const lfm2_span *spans, int32_t i)
+{
+    const lfm2_span *span = &spans[i];
     lfm2_runtime *rt = s->m->rt;
     if (span->seq < 0 || span->seq >= s->p.n_seqs)
         return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: no sequence %d", (int)i, (int)span->seq);
@@ -126,8 +135,8 @@ static int check_span(const lfm2_session *s, const lfm2_span *span, int32_t i)
         return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: one of ids and embed is needed", (int)i);
     if ((int)span->logits < LFM2_LOGITS_NONE || span->logits > LFM2_LOGITS_ALL)
         return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: logits is %d", (int)i, (int)span->logits);
-    if (s->seqs[span->seq].stamp == s->stamp)
-        return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: sequence %d has a span already", (int)i, (int)span->seq);
+    if (!goes_on(spans, i) && s->seqs[span->seq].stamp == s->stamp)
+        return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: sequence %d has spans before others already", (int)i, (int)span->seq);
     for (int32_t j = 0; span->ids && j < span->n_tok; j++) {
         if (span->ids[j] < 0 || span->ids[j] >= s->m->cfg.n_vocab)
             return lfm2__fail(rt, LFM2_ERR_ARG, "span %d: id %d of %d is outside the vocabulary of %d", (int)i, (int)j,
@@ -141,20 +150,20 @@ static int check_span(const lfm2_session *s, const lfm2_span *span, int32_t i)
 static int check_call(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, const float *logits, int64_t cap_rows)
 {
     lfm2_runtime *rt = s->m->rt;
-    int64_t n_rows = 0;
+    int64_t n_rows = 0, n_new = 0;
     s->stamp++;
     for (int32_t i = 0; i < n_spans; i++) {
-        int rc = check_span(s, &spans[i], i);
+        int rc = check_span(s, spans, i);
         if (rc < 0) return rc;
         s->seqs[spans[i].seq].stamp = s->stamp;
         n_rows += spans[i].logits == LFM2_LOGITS_ALL ? spans[i].n_tok : spans[i].logits == LFM2_LOGITS_LAST;
     }
     for (int32_t i = 0; i < n_spans; i++) {
         int32_t held = s->seqs[spans[i].seq].n_tok;
-        if (spans[i].n_tok > s->p.cap_tok - held)
-            return lfm2__fail(rt, LFM2_ERR_RANGE, "sequence %d: %d tokens and %d more do not fit its %d", (int)spans[i].seq,
-                              (int)held,
-                              (int)spans[i].n_tok, (int)s->p.cap_tok);
+        n_new = (goes_on(spans, i) ? n_new : 0) + spans[i].n_tok;
+        if (n_new > s->p.cap_tok - held)
+            return lfm2__fail(rt, LFM2_ERR_RANGE, "sequence %d: %d tokens and %lld more do not fit its %d", (int)spans[i].seq,
+                              (int)held, (long long)n_new, (int)s->p.cap_tok);
     }
     if (n_rows > 0 && !logits) return lfm2__fail(rt, LFM2_ERR_ARG, "logits are asked for but there is no place for them");
     if (n_rows > cap_rows)
@@ -163,14 +172,16 @@ static int check_call(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, 
     return 0;
 }
 
-/* Put the next tokens of a span into the pass. */
-static void add_rows(const lfm2_session *s, pass *a, const lfm2_span *span, int32_t offset, int32_t n)
+/* Put the next n tokens of a span into the pass. */
+static void add_rows(const lfm2_session *s, pass *a, const lfm2_span *span, const cursor *at, int32_t n)
 {
     const lfm2_model *m = s->m;
     const size_t d = (size_t)m->cfg.d_model;
-    const int32_t half = m->cfg.head_dim / 2, first = a->b.n_tok;
+    const int32_t half = m->cfg.head_dim / 2, from = a->b.n_tok, offset = at->offset;
+    const int on = from > 0 && a->b.seq[from - 1] == span->seq; /* behind another span of the sequence */
+    const int32_t first = on ? a->b.first[from - 1] : from, first_pos = on ? a->b.pos[from - 1] + 1 : s->seqs[span->seq].n_tok;
     for (int32_t i = 0; i < n; i++) {
-        const int32_t t = first + i, pos = s->seqs[span->seq].n_tok + i;
+        const int32_t t = from + i, pos = first_pos + i;
         float *x = a->x + (size_t)t * d, *cos = a->b.cos + (size_t)t * (size_t)half, *sin = a->b.sin + (size_t)t * (size_t)half;
         a->b.seq[t] = span->seq;
         a->b.pos[t] = pos;
@@ -186,7 +197,10 @@ static void add_rows(const lfm2_session *s, pass *a, const lfm2_span *span, int3
             sin[j] = sinf(angle);
         }
         int last = offset + i + 1 == span->n_tok;
-        if (span->logits == LFM2_LOGITS_ALL || (span->logits == LFM2_LOGITS_LAST && last)) a->want[a->n_want++] = t;
+        if (span->logits == LFM2_LOGITS_ALL || (span->logits == LFM2_LOGITS_LAST && last)) {
+            a->asker[a->n_want] = at->span;
+            a->want[a->n_want++] = t;
+        }
     }
     a->b.n_tok += n;
 }
@@ -199,7 +213,7 @@ static void gather_pass(const lfm2_session *s, pass *a, const lfm2_span *spans, 
         const lfm2_span *span = &spans[at->span];
         int32_t n = span->n_tok - at->offset, room = s->p.cap_batch - a->b.n_tok;
         if (n > room) n = room;
-        add_rows(s, a, span, at->offset, n);
+        add_rows(s, a, span, at, n);
         at->offset += n;
         if (at->offset == span->n_tok) *at = (cursor){ .span = at->span + 1 };
     }
@@ -216,10 +230,23 @@ static int all_finite(const float *x, size_t n)
     return bad == 0;
 }
 
-static int run_pass(lfm2_session *s, pass *a, float *logits)
+/* Returns 0, or LFM2_ERR_NONFINITE if there is no place to say which spans are to blame. */
+static int check_logits(const lfm2_session *s, const pass *a, const float *logits, uint8_t *nonfinite)
+{
+    const size_t n_vocab = (size_t)s->m->cfg.n_vocab;
+    for (int32_t i = 0; i < a->n_want; i++) {
+        if (all_finite(logits + (size_t)i * n_vocab, n_vocab)) continue;
+        (void)lfm2__fail(s->m->rt, LFM2_ERR_NONFINITE, "sequence %d: logits are not finite", (int)a->b.seq[a->want[i]]);
+        if (!nonfinite) return LFM2_ERR_NONFINITE;
+        nonfinite[a->asker[i]] = 1;
+    }
+    return 0;
+}
+
+static int run_pass(lfm2_session *s, pass *a, float *logits, uint8_t *nonfinite)
 {
     const lfm2_model *m = s->m;
-    const size_t d = (size_t)m->cfg.d_model, n_vocab = (size_t)m->cfg.n_vocab;
+    const size_t d = (size_t)m->cfg.d_model;
     int rc = m->w ? lfm2_weights_check(m->w) : 0;
     if (rc == 0) rc = lfm2__backbone_pass(s, &a->b, a->x, a->h);
     if (rc < 0) return rc;
@@ -227,8 +254,8 @@ static int run_pass(lfm2_session *s, pass *a, float *logits)
     if (a->n_want > 0) rc = lfm2__backbone_matmul(s, logits, a->h, a->n_want, &m->head);
     /* Reading a file that was cut short gives zeros or worse: only now is it certain that all was there. */
     if (rc == 0 && m->w) rc = lfm2_weights_check(m->w);
+    if (rc == 0) rc = check_logits(s, a, logits, nonfinite);
     if (rc < 0) return rc;
-    if (!all_finite(logits, (size_t)a->n_want * n_vocab)) return lfm2__fail(m->rt, LFM2_ERR_NONFINITE, "logits are not finite");
     for (int32_t t = 0; t < a->b.n_tok; t++) {
         lfm2__seq *q = &s->seqs[a->b.seq[t]];
         q->n_tok = a->b.pos[t] + 1;
@@ -237,7 +264,8 @@ static int run_pass(lfm2_session *s, pass *a, float *logits)
     return 0;
 }
 
-int lfm2_session_forward(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, float *logits, int64_t cap_rows)
+int lfm2__session_append(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, float *logits, int64_t cap_rows,
+                         uint8_t *nonfinite)
 {
     if (!s || !spans || n_spans < 1) return LFM2_ERR_ARG;
     int rc = check_call(s, spans, n_spans, logits, cap_rows);
@@ -246,12 +274,20 @@ int lfm2_session_forward(lfm2_session *s, const lfm2_span *spans, int32_t n_span
     cursor at = { 0 };
     size_t mark = lfm2__arena_mark(&s->scratch);
     pass_init(&a, s);
+    if (nonfinite) memset(nonfinite, 0, (size_t)n_spans);
     while (rc == 0 && at.span < n_spans) {
         gather_pass(s, &a, spans, n_spans, &at);
-        rc = lfm2__aborted(s->m->rt) ? LFM2_ERR_ABORTED : run_pass(s, &a, logits);
+        rc = lfm2__aborted(s->m->rt) ? LFM2_ERR_ABORTED : run_pass(s, &a, logits, nonfinite);
         if (a.n_want > 0) logits += (size_t)a.n_want * (size_t)s->m->cfg.n_vocab;
     }
     lfm2__arena_release(&s->scratch, mark);
-    for (int32_t i = 0; rc < 0 && i < n_spans; i++) (void)lfm2_session_clear(s, spans[i].seq);
+    for (int32_t i = 0; i < n_spans; i++) {
+        if (rc < 0 || (nonfinite && nonfinite[i])) (void)lfm2_session_clear(s, spans[i].seq);
+    }
     return rc;
+}
+
+int lfm2_session_forward(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, float *logits, int64_t cap_rows)
+{
+    return lfm2__session_append(s, spans, n_spans, logits, cap_rows, NULL);
 }

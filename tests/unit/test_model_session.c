@@ -172,11 +172,15 @@ static void test_refused_calls_change_nothing(void **state)
     }
     const lfm2_span good = { .seq = 0, .n_tok = 3, .ids = dense.ids, .logits = LFM2_LOGITS_LAST };
     lfm2_span two[2] = { good, good };
+    lfm2_span apart[3] = { good, { .seq = 1, .n_tok = 1, .ids = dense.ids }, good };
     assert_refused(NULL, &good, 1, logits, 1, LFM2_ERR_ARG, NULL);
     assert_refused(s, NULL, 1, logits, 1, LFM2_ERR_ARG, NULL);
     assert_refused(s, &good, 0, logits, 1, LFM2_ERR_ARG, NULL);
     assert_refused(s, &good, -1, logits, 1, LFM2_ERR_ARG, NULL);
-    assert_refused(s, two, 2, logits, 2, LFM2_ERR_ARG, "span 1"); /* the same sequence twice */
+    assert_refused(s, apart, 3, logits, 2, LFM2_ERR_ARG, "span 2"); /* a sequence twice, not side by side */
+    two[0].n_tok = 20;
+    two[1].n_tok = 8; /* each would fit */
+    assert_refused(s, two, 2, logits, 2, LFM2_ERR_RANGE, "5 tokens and 28 more do not fit its 32");
 #define BAD(status, named, ...)                                    \
     do {                                                           \
         two[0] = good;                                             \
