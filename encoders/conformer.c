@@ -112,7 +112,7 @@ static int adapt(lfm2_audio_scratch *s, int32_t n_tok, const float *x, float *h,
     return rc;
 }
 
-static int run(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *out)
+static int run(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *out, float *ctc)
 {
     const lfm2_audio_encoder *enc = s->enc;
     const size_t n = (size_t)b->n_tok, d = (size_t)enc->cfg.d_model, mark = lfm2__arena_mark(&s->arena);
@@ -120,6 +120,7 @@ static int run(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *out)
     int rc = lfm2__audio_subsample(s, b, x);
     for (int32_t l = 0; rc == 0 && l < enc->cfg.n_layers; l++) rc = run_layer(s, &enc->layers[l], b, x, h);
     if (rc == 0) rc = adapt(s, b->n_tok, x, h, out);
+    if (rc == 0 && ctc) rc = lfm2__audio_ctc(enc, x, b->n_tok, ctc);
     lfm2__arena_release(&s->arena, mark);
     if (rc == 0) rc = lfm2_weights_check(enc->w); /* of a file cut short meanwhile, zeros or worse were read */
     for (size_t i = 0; rc == 0 && i < n * (size_t)enc->cfg.d_out; i++) {
@@ -128,8 +129,8 @@ static int run(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *out)
     return rc;
 }
 
-int lfm2_audio_encode(const lfm2_audio_encoder *enc, const lfm2_audio_segment *segments, int32_t n_segments,
-                      lfm2_audio_scratch *scratch, float *out, int32_t cap_tok, int32_t *n_tok)
+int lfm2_audio_encode_ctc(const lfm2_audio_encoder *enc, const lfm2_audio_segment *segments, int32_t n_segments,
+                          lfm2_audio_scratch *scratch, float *out, float *ctc, int32_t cap_tok, int32_t *n_tok)
 {
     if (!enc || !segments || n_segments < 1 || !scratch || scratch->enc != enc || !out || !n_tok) return LFM2_ERR_ARG;
     lfm2__audio_batch b = { .segments = segments, .n_segments = n_segments };
@@ -140,8 +141,16 @@ int lfm2_audio_encode(const lfm2_audio_encoder *enc, const lfm2_audio_segment *s
         b.n_tok += n;
         if (n > b.longest) b.longest = n;
     }
+    if (ctc && enc->cfg.n_ctc_classes == 0)
+        return lfm2__fail(enc->rt, LFM2_ERR_UNSUPPORTED, "%s: the encoder has no CTC head", lfm2_weights_path(enc->w));
     int rc = lfm2_weights_check(enc->w);
-    if (rc == 0) rc = run(scratch, &b, out);
+    if (rc == 0) rc = run(scratch, &b, out, ctc);
     if (rc == 0) *n_tok = b.n_tok;
     return rc;
+}
+
+int lfm2_audio_encode(const lfm2_audio_encoder *enc, const lfm2_audio_segment *segments, int32_t n_segments,
+                      lfm2_audio_scratch *scratch, float *out, int32_t cap_tok, int32_t *n_tok)
+{
+    return lfm2_audio_encode_ctc(enc, segments, n_segments, scratch, out, NULL, cap_tok, n_tok);
 }

@@ -141,7 +141,20 @@ static int read_value(source *src, const lfm2__json *root, lfm2_audio_config *cf
     return rc;
 }
 
-static int read_json(const lfm2_weights *w, lfm2_audio_config *cfg)
+/* The CTC head is our own models': others have no `ctc`. */
+static int read_ctc(source *src, const lfm2__json *root, lfm2_audio_config *cfg, uint32_t **alphabet)
+{
+    size_t n = 0;
+    src->obj = lfm2__json_get(root, "ctc");
+    if (lfm2__json_typeof(src->obj) == LFM2__JSON_NULL) return 0;
+    int rc = need_int(src, "upsample", 1, LFM2__AUDIO_MAX_UPSAMPLE, &cfg->ctc_upsample);
+    if (rc < 0) return rc;
+    const char *text = lfm2__json_str(lfm2__json_get(src->obj, "alphabet"), &n);
+    if (!text) return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: ctc: alphabet: a string is expected", src->path);
+    return lfm2__audio_alphabet(src->rt, src->path, text, n, alphabet, &cfg->n_ctc_classes);
+}
+
+static int read_json(const lfm2_weights *w, lfm2_audio_config *cfg, uint32_t **alphabet)
 {
     source src = { .rt = lfm2__weights_runtime(w) };
     char *path = NULL;
@@ -151,6 +164,7 @@ static int read_json(const lfm2_weights *w, lfm2_audio_config *cfg)
     if (rc < 0) goto fail;
     src.path = path;
     rc = read_value(&src, lfm2__json_root(doc), cfg);
+    if (rc == 0) rc = read_ctc(&src, lfm2__json_root(doc), cfg, alphabet);
 fail:
     lfm2__json_free(doc);
     lfm2__free(src.rt, path);
@@ -204,7 +218,22 @@ static int dim_of(const lfm2_weights *w, const char *st_name, const char *gguf_n
     return 0;
 }
 
-static int read_gguf(const lfm2_weights *w, lfm2_audio_config *cfg)
+static int read_gguf_ctc(const lfm2_weights *w, lfm2_audio_config *cfg, uint32_t **alphabet)
+{
+    const char *text = NULL;
+    size_t n = 0;
+    int64_t upsample = 0;
+    int rc = lfm2__weights_kv_str(w, "lfm2.audio.ctc.alphabet", &text, &n);
+    if (rc == 0) rc = lfm2__weights_kv_int(w, "lfm2.audio.ctc.upsample", 1, LFM2__AUDIO_MAX_UPSAMPLE, &upsample);
+    if (rc < 0 || (!text && upsample == 0)) return rc;
+    if (!text || upsample == 0)
+        return missing(lfm2__weights_runtime(w), lfm2_weights_path(w),
+                       text ? "lfm2.audio.ctc.upsample" : "lfm2.audio.ctc.alphabet");
+    cfg->ctc_upsample = (int32_t)upsample;
+    return lfm2__audio_alphabet(lfm2__weights_runtime(w), lfm2_weights_path(w), text, n, alphabet, &cfg->n_ctc_classes);
+}
+
+static int read_gguf(const lfm2_weights *w, lfm2_audio_config *cfg, uint32_t **alphabet)
 {
     double eps = (double)LFM2__AUDIO_EPS;
     int rc = check_gguf_kind(w);
@@ -220,6 +249,7 @@ static int read_gguf(const lfm2_weights *w, lfm2_audio_config *cfg)
     if (rc == 0) rc = dim_of(w, NULL, "a.blk.0.ffn_up.weight", 0, 64 * MAX_WIDTH, &cfg->d_ff);
     if (rc == 0) rc = dim_of(w, NULL, "a.blk.0.conv_dw.weight", -1, LFM2__AUDIO_MAX_TAPS, &cfg->n_taps);
     if (rc == 0) rc = dim_of(w, NULL, "a.conv1d.0.weight", 0, MAX_CHANNELS, &cfg->n_channels);
+    if (rc == 0) rc = read_gguf_ctc(w, cfg, alphabet);
     return rc;
 }
 
@@ -241,10 +271,10 @@ static int check(const lfm2_weights *w, const lfm2_audio_config *cfg)
     return 0;
 }
 
-int lfm2__audio_config_of_weights(const lfm2_weights *w, lfm2_audio_config *cfg)
+int lfm2__audio_config_of_weights(const lfm2_weights *w, lfm2_audio_config *cfg, uint32_t **alphabet)
 {
     memset(cfg, 0, sizeof(*cfg));
-    int rc = lfm2_weights_container(w) == LFM2_CONTAINER_GGUF ? read_gguf(w, cfg) : read_json(w, cfg);
+    int rc = lfm2_weights_container(w) == LFM2_CONTAINER_GGUF ? read_gguf(w, cfg, alphabet) : read_json(w, cfg, alphabet);
     if (rc == 0) rc = dim_of(w, "audio_adapter.model.1.weight", "mm.a.mlp.1.weight", 0, MAX_WIDTH, &cfg->d_adapter);
     if (rc == 0) rc = dim_of(w, "audio_adapter.model.3.weight", "mm.a.mlp.3.weight", 0, MAX_WIDTH, &cfg->d_out);
     return rc == 0 ? check(w, cfg) : rc;

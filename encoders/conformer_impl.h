@@ -12,6 +12,8 @@
 
 #define LFM2__AUDIO_MAX_TAPS 63
 #define LFM2__AUDIO_EPS 1e-5f /* of all norms */
+#define LFM2__AUDIO_MAX_CLASSES 8192 /* of the CTC head, the blank included */
+#define LFM2__AUDIO_MAX_UPSAMPLE 16
 
 /* A vector that is copied to f32 at load; data NULL: the container has none. */
 typedef struct lfm2__audio_vec {
@@ -61,14 +63,25 @@ struct lfm2_audio_encoder {
     lfm2__conformer_layer *layers;
     lfm2__layer_norm adapter_norm;
     lfm2__linear adapter[2];        /* [A, d], [O, A] */
+    lfm2__linear ctc;               /* [U Z, d]; not there if n_ctc_classes is 0 */
+    uint32_t *alphabet;             /* [Z]; NULL without the head */
     float *vectors;                 /* all f32 copies */
 };
 
 /* Frequencies after i of the three halvings. */
 int32_t lfm2__audio_n_freq(const lfm2_audio_config *c, int i);
 
-/* conformer_config.c: from opened weights, with the widths that only tensors state. Returns as lfm2_audio_encoder_load(). */
-int lfm2__audio_config_of_weights(const lfm2_weights *w, lfm2_audio_config *cfg) LFM2__NODISCARD;
+/* conformer_config.c: from opened weights, with the widths that only tensors state. *alphabet: as in lfm2_audio_encoder, the
+ * caller frees it, also after a failure. Returns as lfm2_audio_encoder_load(). */
+int lfm2__audio_config_of_weights(const lfm2_weights *w, lfm2_audio_config *cfg, uint32_t **alphabet) LFM2__NODISCARD;
+
+/* conformer_ctc.c: the classes of n bytes of UTF-8, to be freed. Returns 0; LFM2_ERR_FORMAT; LFM2_ERR_NOMEM. */
+int lfm2__audio_alphabet(lfm2_runtime *rt, const char *path, const char *text, size_t n, uint32_t **out,
+                         int32_t *n_classes) LFM2__NODISCARD;
+
+/* What the head makes of rows x [n_tok, d] in front of the adapter. ctc: f32 [n_tok U, Z]. Returns 0; LFM2_ERR_ABORTED;
+ * LFM2_ERR_NONFINITE. */
+int lfm2__audio_ctc(const lfm2_audio_encoder *enc, const float *x, int32_t n_tok, float *ctc) LFM2__NODISCARD;
 
 /* conformer_tensors.c: fn for every tensor: its bind row, and where the f32 copy hangs that it needs (NULL: a matrix, used where
  * it is). Stops at the first status < 0. */

@@ -124,7 +124,7 @@ int lfm2_audio_encoder_load(lfm2_runtime *rt, const char *path, lfm2_audio_encod
     enc->rt = rt;
     lfm2__kernels_init(&enc->k, lfm2_runtime_cpu_flags(rt));
     int rc = lfm2_weights_open(rt, path, &enc->w);
-    if (rc == 0) rc = lfm2__audio_config_of_weights(enc->w, &enc->cfg);
+    if (rc == 0) rc = lfm2__audio_config_of_weights(enc->w, &enc->cfg, &enc->alphabet);
     if (rc < 0) goto fail;
     enc->layers = lfm2__calloc(rt, (size_t)enc->cfg.n_layers, sizeof(*enc->layers));
     if (!enc->layers) {
@@ -145,6 +145,7 @@ fail:
 void lfm2_audio_encoder_unload(lfm2_audio_encoder *enc)
 {
     if (!enc) return;
+    lfm2__free(enc->rt, enc->alphabet);
     lfm2__free(enc->rt, enc->vectors);
     lfm2__free(enc->rt, enc->layers);
     lfm2_weights_close(enc->w);

@@ -5,7 +5,7 @@
 #include "encoders/conformer_impl.h"
 
 typedef enum dim {
-    DIM_ONE, DIM_3, DIM_C, DIM_CF, DIM_D, DIM_2D, DIM_H, DIM_HEAD, DIM_FF, DIM_K, DIM_A, DIM_O, N_DIMS
+    DIM_ONE, DIM_3, DIM_C, DIM_CF, DIM_D, DIM_2D, DIM_H, DIM_HEAD, DIM_FF, DIM_K, DIM_A, DIM_O, DIM_CTC, N_DIMS
 } dim;
 
 typedef struct tensor_row {
@@ -46,6 +46,8 @@ static const tensor_row ENCODER_ROWS[] = {
     LINEAR(AD "3", "mm.a.mlp.3", ENC(adapter[1]), DIM_O, DIM_A),
 };
 #undef ST
+
+static const tensor_row CTC_ROWS[] = { LINEAR("ctc_head", "a.ctc", ENC(ctc), DIM_CTC, DIM_D) };
 
 #define ST "conformer.layers.%d."
 #define GG "a.blk.%d."
@@ -100,8 +102,10 @@ int lfm2__audio_tensors(lfm2_audio_encoder *enc, lfm2__audio_tensor_fn *fn, void
                                    [DIM_CF] = (int64_t)c->n_channels * lfm2__audio_n_freq(c, 3), [DIM_D] = c->d_model,
                                    [DIM_2D] = 2 * (int64_t)c->d_model, [DIM_H] = c->n_heads,
                                    [DIM_HEAD] = c->d_model / c->n_heads, [DIM_FF] = c->d_ff, [DIM_K] = c->n_taps,
-                                   [DIM_A] = c->d_adapter, [DIM_O] = c->d_out };
+                                   [DIM_A] = c->d_adapter, [DIM_O] = c->d_out,
+                                   [DIM_CTC] = (int64_t)c->ctc_upsample * c->n_ctc_classes };
     int rc = visit_rows(dims, ENCODER_ROWS, LFM2__COUNT_OF(ENCODER_ROWS), enc, -1, fn, ctx);
+    if (rc == 0 && c->n_ctc_classes > 0) rc = visit_rows(dims, CTC_ROWS, LFM2__COUNT_OF(CTC_ROWS), enc, -1, fn, ctx);
     for (int32_t l = 0; rc == 0 && l < c->n_layers; l++)
         rc = visit_rows(dims, LAYER_ROWS, LFM2__COUNT_OF(LAYER_ROWS), &enc->layers[l], l, fn, ctx);
     return rc;

@@ -63,6 +63,8 @@ typedef struct lfm2_audio_config {
     int32_t n_channels; /* of the subsampling convolutions */
     int32_t d_adapter;  /* hidden width of the adapter */
     int32_t d_out;      /* width of the embeddings: d_model of the backbone */
+    int32_t n_ctc_classes; /* of the CTC head, the blank included; 0 = the checkpoint has none */
+    int32_t ctc_upsample;  /* CTC frames of each embedding; 0 without the head */
 } lfm2_audio_config;
 
 #define LFM2_AUDIO_MAX_LAYERS 128
@@ -99,6 +101,15 @@ typedef struct lfm2_audio_segment {
  * (file cut short); LFM2_ERR_ABORTED. */
 LFM2_API int lfm2_audio_encode(const lfm2_audio_encoder *enc, const lfm2_audio_segment *segments, int32_t n_segments,
                                lfm2_audio_scratch *scratch, float *out, int32_t cap_tok, int32_t *n_tok);
+
+/* Code points of the CTC head's classes: [n_ctc_classes], class 0 (the blank) is 0; NULL without the head. Owned by enc. */
+LFM2_API const uint32_t *lfm2_audio_ctc_alphabet(const lfm2_audio_encoder *enc);
+
+/* The same, and from the same pass what the CTC head hears: natural logarithms of the classes' probabilities.
+ * ctc: caller's f32 [cap_tok ctc_upsample, n_ctc_classes], ctc_upsample consecutive rows for each embedding; NULL = not wanted.
+ * Undefined after a failure. Also LFM2_ERR_UNSUPPORTED (ctc, but the encoder has no head). */
+LFM2_API int lfm2_audio_encode_ctc(const lfm2_audio_encoder *enc, const lfm2_audio_segment *segments, int32_t n_segments,
+                                   lfm2_audio_scratch *scratch, float *out, float *ctc, int32_t cap_tok, int32_t *n_tok);
 
 LFM2_END_DECLS
 
