@@ -47,7 +47,7 @@ THIRD_PARTY = {
 }
 C11 = set("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
           "stdbool stddef stdint stdio stdlib stdnoreturn string tgmath time uchar wchar wctype".split())
-POSIX = set("dirent fcntl ftw getopt strings termios unistd sys/ioctl sys/mman sys/resource sys/stat sys/time sys/types "
+POSIX = set("dirent fcntl ftw getopt poll strings termios unistd sys/ioctl sys/mman sys/resource sys/stat sys/time sys/types "
             "sys/wait".split())
 POSIX_FOLDERS = ("lfm2_core/base/", "lfm2_core/weights/", "lfm2_core/convert/", "tokenizers/", "tools/", "examples/", "tests/")
 
