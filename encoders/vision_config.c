@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Configuration of the vision encoder and the parameters of its images: JSON files beside a checkpoint, keys of a GGUF file. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -169,7 +171,7 @@ static const param_field PARAM_FIELDS[] = {
     { "min_image_tokens", PARAM(min_image_tok), 0 }, { "max_image_tokens", PARAM(max_image_tok), 0 },
     { "do_image_splitting", PARAM(do_split), 1 },    { "tile_size", PARAM(tile_px), 0 },
     { "min_tiles", PARAM(min_tiles), 0 },            { "max_tiles", PARAM(max_tiles), 0 },
-    { "use_thumbnail", PARAM(use_thumbnail), 1 },
+    { "use_thumbnail", PARAM(use_thumbnail), 1 },    { "line_height_px", PARAM(line_height_px), 0 },
 };
 
 int lfm2__vision_params_from_json(lfm2_runtime *rt, const char *label, const lfm2__json *obj, lfm2_vision_params *p)
@@ -202,6 +204,47 @@ int lfm2__vision_params_from_json(lfm2_runtime *rt, const char *label, const lfm
     return 0;
 }
 
+static int triple_from_gguf(const lfm2_vision *v, const char *key, float *out)
+{
+    const lfm2__kv *kv = lfm2__weights_find_kv(v->w, key);
+    if (!kv) return 0;
+    for (uint64_t i = 0; i < 3; i++) {
+        const int is_number = kv->type == LFM2__KV_ARRAY && kv->n_elems == 3 && kv->elem_type == LFM2__KV_F32;
+        const double d = is_number ? lfm2__kv_number_at(kv, i) : NAN;
+        if (!(d >= -1000 && d <= 1000))
+            return lfm2__fail(v->rt, LFM2_ERR_FORMAT, "%s: %s: three f32 are expected", lfm2_weights_path(v->w), key);
+        out[i] = (float)d;
+    }
+    return 0;
+}
+
+/* Keys of our converter; there is no standard place for them. Patch and factor are the encoder's. */
+static int params_from_gguf(const lfm2_vision *v, lfm2_vision_params *p)
+{
+    lfm2_vision_params x = *p;
+    const char *bad = NULL;
+    char key[64];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < LFM2__COUNT_OF(PARAM_FIELDS); i++) {
+        const param_field *f = &PARAM_FIELDS[i];
+        int32_t *at = (int32_t *)(void *)((char *)&x + f->place);
+        int64_t n = *at;
+        int flag = *at;
+        if (f->place == PARAM(patch_px) || f->place == PARAM(downsample)) continue;
+        (void)snprintf(key, sizeof key, "lfm2.vision.%s", f->key);
+        rc = f->is_bool ? lfm2__weights_kv_bool(v->w, key, &flag) : lfm2__weights_kv_int(v->w, key, 0, INT32_MAX, &n);
+        *at = f->is_bool ? flag : (int32_t)n;
+    }
+    if (rc == 0) rc = lfm2__weights_kv_number(v->w, "lfm2.vision.max_pixels_tolerance", 0, 1000, &x.max_pixels_tolerance);
+    if (rc == 0) rc = triple_from_gguf(v, "clip.vision.image_mean", x.mean);
+    if (rc == 0) rc = triple_from_gguf(v, "clip.vision.image_std", x.std);
+    if (rc < 0) return rc;
+    if (lfm2__vision_params_check(&x, &bad) < 0)
+        return lfm2__fail(v->rt, LFM2_ERR_FORMAT, "%s: lfm2.vision.%s: out of range", lfm2_weights_path(v->w), bad);
+    *p = x;
+    return 0;
+}
+
 /* Load a file beside the weights; *doc stays NULL if there is none. */
 static int load_beside(const lfm2_vision *v, const char *name, char **path, lfm2__json_doc **doc)
 {
@@ -223,7 +266,7 @@ int lfm2__vision_read_params(lfm2_vision *v)
     v->params = lfm2_vision_params_default();
     v->params.patch_px = v->cfg.patch_px;
     v->params.downsample = v->cfg.downsample;
-    if (lfm2_weights_container(v->w) == LFM2_CONTAINER_GGUF) return 0;
+    if (lfm2_weights_container(v->w) == LFM2_CONTAINER_GGUF) return params_from_gguf(v, &v->params);
     for (size_t i = 0; i < LFM2__COUNT_OF(PARAM_FILES); i++) {
         char *path = NULL;
         lfm2__json_doc *doc = NULL;

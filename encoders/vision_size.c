@@ -6,6 +6,8 @@
 
 #include "encoders/vision_impl.h"
 
+#define MAX_LINE_HEIGHT_PX 4096
+
 lfm2_vision_params lfm2_vision_params_default(void)
 {
     return (lfm2_vision_params){
@@ -30,6 +32,8 @@ int lfm2__vision_params_check(const lfm2_vision_params *p, const char **field)
     else if (!in_range(p->tile_px, 1, 128 * p->patch_px) || p->tile_px % (p->patch_px * p->downsample) != 0) *field = "tile_size";
     else if (!in_range(p->max_tiles, 1, LFM2_VISION_MAX_INPUTS - 1)) *field = "max_tiles";
     else if (!in_range(p->min_tiles, 1, p->max_tiles)) *field = "min_tiles";
+    else if (!in_range(p->letterbox, 0, 1)) *field = "letterbox";
+    else if (!in_range(p->line_height_px, 0, MAX_LINE_HEIGHT_PX)) *field = "line_height_px";
     else if (!(p->max_pixels_tolerance >= 0 && p->max_pixels_tolerance <= 1000)) *field = "max_pixels_tolerance";
     for (int c = 0; c < 3 && !*field; c++) {
         if (!(fabsf(p->mean[c]) <= 1000)) *field = "image_mean";

@@ -25,6 +25,10 @@ typedef struct lfm2_vision_params {
     int32_t min_tiles;       /* 1 <= min <= max <= 64 */
     int32_t max_tiles;
     int32_t use_thumbnail;   /* 1 = behind the tiles comes the whole image, scaled as if it were not tiled */
+    int32_t letterbox;       /* 1 = a tiled image keeps its shape and lies in the middle of its tiles, black around it, as
+                              * llama.cpp has it; 0 = it is stretched over them, as the reference has it. Never in a file */
+    int32_t line_height_px;  /* a picture of one text line is scaled to this height before it is planned; 0 = left as it is
+                              * cut; 0..4096. Says what the model was made for; lfm2_vision_patches() does not look at it */
     double max_pixels_tolerance; /* an image is large beyond this times the pixels of max_image_tok; 0..1000 */
     float mean[3], std[3];   /* of red, green, blue in 0..1; std > 0 */
 } lfm2_vision_params;
@@ -88,7 +92,7 @@ LFM2_API void lfm2_vision_unload(lfm2_vision *v); /* NULL is allowed; all runs m
 LFM2_API const lfm2_vision_config *lfm2_vision_get_config(const lfm2_vision *v);
 
 /* The checkpoint's own parameters: from processor_config.json, preprocessor_config.json or config.json beside the weights, or
- * the defaults where none has them (GGUF). */
+ * from the keys lfm2.vision.* of a GGUF file; what none of them has is the default. */
 LFM2_API const lfm2_vision_params *lfm2_vision_get_params(const lfm2_vision *v);
 
 /* Scratch memory of one caller. Any number of runs may encode at once. */
