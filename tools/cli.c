@@ -205,6 +205,27 @@ static cli_result set_choice(cli *c, int i, const char *text, const char *label,
     return cli__fail(c, "%s: '%s' is none of: %s; the nearest is %s", label, shown, o->choices, near);
 }
 
+static cli_result set_list(cli *c, int i, const char *text, const char *label, cli_value *v)
+{
+    const cli_option *o = &c->spec->options[i];
+    char word[MAX_WORD], shown[48], near[MAX_WORD];
+
+    v->integer = 0;
+    for (;;) {
+        const size_t n = strcspn(text, ",");
+        const int k = cli_find_word(text, n, o->choices);
+        if (k < 0) {
+            snprintf(word, sizeof word, "%.*s", (int)(n < MAX_WORD ? n : MAX_WORD - 1), text);
+            cli_nearest(word, o->choices, near, sizeof near);
+            cli_printable(word, shown, sizeof shown);
+            return cli__fail(c, "%s: '%s' is none of: %s; the nearest is %s", label, shown, o->choices, near);
+        }
+        v->integer |= (int64_t)1 << k;
+        if (!text[n]) return CLI_OK;
+        text += n + 1;
+    }
+}
+
 static cli_result set_flag(cli *c, const char *text, cli_origin origin, const char *label, cli_value *v)
 {
     static const char yes[] = "true 1 yes on", no[] = "false 0 no off";
@@ -234,6 +255,7 @@ cli_result cli__set(cli *c, int i, const char *text, cli_origin origin, const ch
     case CLI_INT:
     case CLI_REAL: rc = set_number(c, i, text, label, &v); break;
     case CLI_ENUM: rc = set_choice(c, i, text, label, &v); break;
+    case CLI_LIST: rc = set_list(c, i, text, label, &v); break;
     case CLI_TEXT: break;
     }
     if (rc != CLI_OK || v.origin > origin) return rc; /* a weaker source is checked, too */

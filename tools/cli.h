@@ -15,7 +15,8 @@ typedef enum cli_kind {
     CLI_TEXT,
     CLI_INT,
     CLI_REAL,
-    CLI_ENUM  /* one of `choices`, any case */
+    CLI_ENUM, /* one of `choices`, any case */
+    CLI_LIST  /* one or several of `choices` with commas between, any case */
 } cli_kind;
 
 #define CLI_ABOVE_LO 1u /* CLI_REAL: lo itself is not allowed */
@@ -27,7 +28,7 @@ typedef struct cli_option {
     cli_kind kind;
     const char *arg;     /* how help calls the value */
     double lo, hi;       /* CLI_INT and CLI_REAL, both allowed; whole numbers below 2^53 for CLI_INT */
-    const char *choices; /* CLI_ENUM: words with one space between */
+    const char *choices; /* CLI_ENUM; CLI_LIST (at most 32): words with one space between */
     const char *def;     /* default, or NULL = not set */
     const char *env;     /* variable that gives the default, or NULL */
     unsigned flags;
@@ -51,6 +52,7 @@ typedef struct cli_spec {
     const cli_option *options;
     int n_options;
     const char *notes; /* end of the help page, or NULL */
+    const char *args;  /* of a command without verbs: how help calls its arguments */
 } cli_spec;
 
 /* Weakest first. */
@@ -65,7 +67,7 @@ typedef enum cli_origin {
 
 typedef struct cli_value {
     const char *text;
-    int64_t integer; /* CLI_INT; CLI_FLAG: how often; CLI_ENUM: index of the choice */
+    int64_t integer; /* CLI_INT; CLI_FLAG: how often; CLI_ENUM: index of the choice; CLI_LIST: bit i for choice i */
     double real;     /* CLI_REAL */
     cli_origin origin;
 } cli_value;

@@ -40,7 +40,7 @@ static void describe(const cli_option *o, char *out, size_t cap)
     if (n < cap && (o->kind == CLI_INT || o->kind == CLI_REAL)) {
         n += (size_t)snprintf(out + n, cap - n, " (%s%.16g to %.16g)", o->flags & CLI_ABOVE_LO ? "above " : "", o->lo, o->hi);
     }
-    if (n < cap && o->kind == CLI_ENUM) n += (size_t)snprintf(out + n, cap - n, " (%s)", o->choices);
+    if (n < cap && o->choices) n += (size_t)snprintf(out + n, cap - n, " (%s)", o->choices);
     if (n < cap && o->env) n += (size_t)snprintf(out + n, cap - n, " [%s]", o->env);
     if (n < cap && o->def) snprintf(out + n, cap - n, " [default: %s]", o->def);
 }
@@ -92,14 +92,15 @@ void cli_print_help(const cli *c, FILE *f)
         print_options(c, f, 1);
         return;
     }
-    fprintf(f, "usage: %s %s[options]\n\n", spec->tool, spec->n_verbs ? "VERB " : "");
+    fprintf(f, "usage: %s %s[options]%s%s\n\n", spec->tool, spec->n_verbs ? "VERB " : "", spec->args ? " " : "",
+            spec->args ? spec->args : "");
     wrap(f, spec->summary, 0, 0);
     if (spec->n_verbs) fputs("\nVerbs:\n", f);
     for (i = 0; i < spec->n_verbs; i++) {
         fprintf(f, "  %-14s", spec->verbs[i].name);
         wrap(f, spec->verbs[i].help, 16, 16);
     }
-    fputs("\nShared options:\n", f);
+    fputs(spec->n_verbs ? "\nShared options:\n" : "\nOptions:\n", f);
     print_options(c, f, 1);
     if (spec->notes) {
         fputc('\n', f);

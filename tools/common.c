@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the commands share: exit codes, messages, runtime, model. */
+ * What the commands share: exit codes, messages, runtime, main(). */
 #include "tools/common.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include "tools/manifest.h"
 
 int tool_exit_of(int status, tool_stage stage)
 {
@@ -30,17 +28,39 @@ static void print_line(const char *tool_name, const char *line)
     fprintf(stderr, "%s: %s\n", tool_name, line);
 }
 
+/* The first reason for a failure always, further ones if they are wanted. */
+static void give_reason(tool *t, const char *line, int further)
+{
+    if (t->hold_errors) {
+        if (!t->held[0]) snprintf(t->held, sizeof t->held, "%s", line);
+    } else if (t->n_errors++ == 0 || further) {
+        print_line(t->cli.spec->tool, line);
+    }
+}
+
 int tool_fail(tool *t, int code, const char *fmt, ...)
 {
     char line[1024];
     va_list ap;
 
-    if (tool_signal() || t->n_errors++ > 0) return code;
+    if (tool_signal()) return code;
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    print_line(t->cli.spec->tool, line);
+    give_reason(t, line, 0);
     return code;
+}
+
+void tool_hold_errors(tool *t)
+{
+    t->hold_errors = 1;
+    t->held[0] = '\0';
+}
+
+void tool_release_errors(tool *t, int wanted)
+{
+    t->hold_errors = 0;
+    if (wanted && t->held[0]) give_reason(t, t->held, 0);
 }
 
 int tool_fail_status(tool *t, int status, tool_stage stage, const char *what)
@@ -60,16 +80,14 @@ void tool_note(const tool *t, int level, const char *fmt, ...)
     print_line(t->cli.spec->tool, line);
 }
 
-/* Log lines of the library: the first reason for a failure always, further ones only under -v. */
+/* Log lines of the library. */
 static void on_log(void *ctx, lfm2_log_level level, const char *line)
 {
     tool *t = ctx;
 
     if (tool_signal() != 0) return; /* asked to end: not a failure to explain */
     switch (level) {
-    case LFM2_LOG_ERROR:
-        if (t->n_errors++ == 0 || t->verbosity > 0) print_line(t->cli.spec->tool, line);
-        break;
+    case LFM2_LOG_ERROR: give_reason(t, line, t->verbosity > 0); break;
     case LFM2_LOG_WARN: tool_note(t, 0, "%s", line); break;
     case LFM2_LOG_INFO: tool_note(t, 1, "%s", line); break;
     case LFM2_LOG_DEBUG: tool_note(t, 2, "%s", line); break;
@@ -192,72 +210,69 @@ void tool_close(tool *t)
     t->tok = NULL;
     t->model = NULL;
     t->rt = NULL;
+    free(t->model_path);
+    t->model_path = NULL;
     cli_fini(&t->cli);
 }
 
-/* --- model --- */
+/* --- main --- */
 
-int tool_model_path(tool *t, const char **path)
+static int print_version(tool *t)
 {
-    *path = cli_text(&t->cli, "model");
-    if (!*path) return tool_fail(t, TOOL_USAGE, "no model: give -m PATH, or set LFM2_MODEL");
-    return 0;
-}
+    static const char *const names[] = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"};
+    uint32_t flags;
+    size_t i;
+    int bit, rc;
 
-static void report_nonfinite(void *ctx, const lfm2_tensor *tensor, uint64_t n_bad)
-{
-    tool_fail(ctx, TOOL_MODEL, "%s: %llu values are not finite", tensor->name, (unsigned long long)n_bad);
-}
-
-int tool_load_tokenizer(tool *t, const char *path)
-{
-    int rc = lfm2_tokenizer_load(t->rt, lfm2_model_weights(t->model), &t->tok);
-
-    if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_MODEL, path);
-    const int n_ids = (int)lfm2_tokenizer_n_ids(t->tok), n_rows = (int)lfm2_model_config(t->model)->n_vocab;
-    if (n_ids > n_rows) {
-        return tool_fail(t, TOOL_MODEL, "%s: the tokenizer has %d ids, the model only %d rows", path, n_ids, n_rows);
+    printf("%s %s\n", t->cli.spec->tool, lfm2_version());
+    if (t->verbosity < 1) return 0;
+    rc = tool_open_runtime(t);
+    if (rc) return rc;
+    flags = lfm2_runtime_cpu_flags(t->rt);
+    printf("threads: %d\ninstruction sets:", (int)lfm2_runtime_n_threads(t->rt));
+    for (bit = 0; bit < 32; bit++) {
+        if (flags >> bit & 1u) printf(" %s", lfm2_cpu_flag_name((uint32_t)1 << bit));
+    }
+    printf("\n");
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value = getenv(names[i]);
+        printf("%s: %s\n", names[i], value ? value : "not set");
     }
     return 0;
 }
 
-int tool_open_model(tool *t, const char *path)
+static int parse_and_run(tool *t, int argc, char **argv, const cli_spec *spec, int (*run)(tool *t))
 {
-    int64_t start_us = tool_now_us();
-    int rc = path ? 0 : tool_model_path(t, &path);
+    cli_result parsed = cli_parse(&t->cli, spec, argc, argv);
+    int code = TOOL_DONE;
 
-    if (rc == 0) rc = tool_open_runtime(t);
-    if (rc == 0) rc = tool_check_manifest(t, path);
-    if (rc) return rc;
-    rc = lfm2_model_load(t->rt, path, &t->model);
-    if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_MODEL, path);
-    if (cli_flag(&t->cli, "check-model")) {
-        rc = lfm2_weights_verify(lfm2_model_weights(t->model), report_nonfinite, t);
-        if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_MODEL, path);
+    if (parsed == CLI_ERROR) return tool_fail(t, TOOL_USAGE, "%s", t->cli.error);
+    if (parsed == CLI_NO_MEMORY) return tool_fail(t, TOOL_NOMEM, "options: %s", lfm2_strerror(LFM2_ERR_NOMEM));
+    if (parsed != CLI_HELP) t->verbosity = cli_flag(&t->cli, "quiet") ? -1 : cli_flag(&t->cli, "verbose");
+    switch (parsed) {
+    case CLI_HELP: cli_print_help(&t->cli, stdout); break;
+    case CLI_VERSION: code = print_version(t); break;
+    case CLI_PRINT_CONFIG: cli_print_config(&t->cli, stdout); break;
+    case CLI_COMPLETION: cli_print_completion(spec, stdout); break;
+    case CLI_OK: code = run(t); break;
+    case CLI_ERROR:
+    case CLI_NO_MEMORY: break;
     }
-    rc = tool_load_tokenizer(t, path);
-    if (rc) return rc;
-    t->load_ms = (double)(tool_now_us() - start_us) / 1e3;
-    return 0;
+    return code;
 }
 
-int tool_open_tokenizer(tool *t)
+int tool_main(int argc, char **argv, const cli_spec *spec, int (*run)(tool *t))
 {
-    const char *path;
-    lfm2_weights *w = NULL;
-    size_t n;
-    int rc = tool_model_path(t, &path);
+    tool t;
+    int code, flushed;
 
-    if (rc == 0) rc = tool_open_runtime(t);
-    if (rc == 0) rc = tool_check_manifest(t, path);
-    if (rc) return rc;
-    n = strlen(path);
-    if (n >= 14 && strcmp(path + n - 14, "tokenizer.json") == 0) {
-        rc = lfm2_tokenizer_load_json(t->rt, path, &t->tok);
-    } else {
-        rc = lfm2_weights_open(t->rt, path, &w);
-        if (rc == 0) rc = lfm2_tokenizer_load(t->rt, w, &t->tok);
-        lfm2_weights_close(w);
-    }
-    return rc < 0 ? tool_fail_status(t, rc, TOOL_AT_MODEL, path) : 0;
+    memset(&t, 0, sizeof t);
+    t.start_us = tool_now_us();
+    tool_setup_process();
+    code = parse_and_run(&t, argc, argv, spec, run);
+    flushed = tool_flush(&t);
+    if (code == TOOL_DONE) code = flushed;
+    if (tool_signal()) code = 128 + tool_signal();
+    tool_close(&t);
+    return code;
 }

@@ -16,7 +16,9 @@ typedef enum tool_exit {
     TOOL_MALFORMED = 4, /* input malformed or over a limit */
     TOOL_OUTPUT = 5,    /* output cannot be written */
     TOOL_NOMEM = 6,
-    TOOL_DEADLINE = 8   /* deadline passed or cancelled */
+    TOOL_SOME = 7,      /* some files of a batch failed */
+    TOOL_DEADLINE = 8,  /* deadline passed or cancelled */
+    TOOL_SCHEMA = 10    /* a schema or grammar that cannot be honoured */
 } tool_exit;
 
 /* Whose fault a failure is: decides between exit codes of one status. */
@@ -35,18 +37,28 @@ typedef struct tool {
     lfm2_tokenizer *tok;
     int verbosity;       /* -1 quiet, 0, 1, 2 */
     int n_errors;        /* reasons printed so far: one failure prints one line */
+    int hold_errors;     /* see tool_hold_errors() */
+    char held[512];
     int64_t start_us;    /* of the command */
     double load_ms;      /* model and tokenizer */
     int stdout_failed;
+    char *model_path;    /* of tool_model_path() */
 } tool;
+
+/* The main() of a command: parse, run what is asked for, flush, clean up. run() returns an exit code. */
+int tool_main(int argc, char **argv, const cli_spec *spec, int (*run)(tool *t));
 
 /* The one place where a status becomes an exit code. */
 int tool_exit_of(int status, tool_stage stage);
 
-/* Print "lfm2-model: ..." on stderr, unless a reason was printed already; return the code. */
+/* Print "lfm2-see: ..." (the tool's name) on stderr, unless a reason was printed already; return the code. */
 int tool_fail(tool *t, int code, const char *fmt, ...);
 /* For a library call that failed, which has usually logged why: `what` names it if not. Returns the exit code. */
 int tool_fail_status(tool *t, int status, tool_stage stage, const char *what);
+/* From here on reasons are kept instead of printed, and not counted; tool_release_errors() prints the kept one, if it is wanted, and
+ * ends that. */
+void tool_hold_errors(tool *t);
+void tool_release_errors(tool *t, int wanted);
 /* Notes on stderr at verbosity >= level. */
 void tool_note(const tool *t, int level, const char *fmt, ...);
 
@@ -65,8 +77,15 @@ int tool_open_model(tool *t, const char *path);
 int tool_load_tokenizer(tool *t, const char *path);
 /* The tokenizer alone. */
 int tool_open_tokenizer(tool *t);
-/* --model, or the reason why there is none. */
+/* --model, or the model that came with the program, or the reason why there is none. Owned by t. */
 int tool_model_path(tool *t, const char **path);
+/* The file that holds the encoder of that model: --mmproj, the mmproj*.gguf beside a .gguf, or the model itself. *path: freed by
+ * the caller. */
+int tool_encoder_path(tool *t, const char *model_path, char **path);
+/* How to sample: what the options say; where they are silent, greedy or what the model's card advises. Needs the tokenizer. */
+lfm2_sampler_params tool_sampling(const tool *t, int greedy);
+/* Whether an id may be sampled; ctx: the lfm2_tokenizer. For lfm2_sampler_create(). */
+int tool_may_sample(void *tok, int32_t id);
 void tool_close(tool *t);
 
 /* Start the clock of --deadline: when it runs out, computing calls end with LFM2_ERR_ABORTED. */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lfm2-model: look into, convert, quantise, measure and debug model files. The option table and main(). */
-#include <stdlib.h>
-#include <string.h>
-
 #include "tools/model_verbs.h"
+#include "tools/options.h"
 
 enum {
     INFO = 1 << 0,
@@ -57,8 +55,6 @@ static int (*const run_verb[])(tool *) = {model_info,    model_tokenize, model_d
                                           model_generate, model_convert,  model_quantize,   model_bench,    model_verify};
 
 #define TYPES "F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K"
-#define MAX_CONTEXT (1 << 24)
-#define MAX_SEED 9007199254740992.0 /* 2^53 */
 
 static const cli_option options[] = {
     /* per verb */
@@ -71,32 +67,23 @@ static const cli_option options[] = {
     {"skip-special", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, DETOKENIZE, "Leave special tokens out."},
     {"messages", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, TEMPLATE, "JSON messages; - reads them from standard input."},
     {"chat", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, GENERATE, "Use the chat template; without -p, talk in several turns."},
-    {"system", 0, CLI_TEXT, "TEXT", 0, 0, NULL, NULL, NULL, 0, LOGITS | GENERATE, "System message before the first turn."},
+    TOOL_OPTION_SYSTEM(LOGITS | GENERATE),
     {"chat-template", 0, CLI_ENUM, "NAME", 0, 0, "lfm2 lfm2.5 lfm2.5-moe vl", NULL, NULL, 0, TEMPLATE | LOGITS | GENERATE,
      "Template to use in place of the checkpoint's own."},
     {"keep-thinking", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, TEMPLATE | LOGITS | GENERATE,
      "Keep thinking in earlier turns."},
     {"max-tokens", 'n', CLI_INT, "N", 1, MAX_CONTEXT, NULL, "512", NULL, 0, GENERATE, "Most tokens to generate, in each turn."},
     {"max-tokens", 'n', CLI_INT, "N", 0, MAX_CONTEXT, NULL, "0", NULL, 0, LOGITS, "Greedy tokens to print."},
-    {"temp", 0, CLI_REAL, "T", 0, 100, NULL, NULL, NULL, 0, GENERATE, "Temperature; 0 is greedy."},
-    {"top-k", 0, CLI_INT, "K", 0, MAX_CONTEXT, NULL, NULL, NULL, 0, GENERATE, "Sample among the K likeliest; 0 is off."},
-    {"top-p", 0, CLI_REAL, "P", 0, 1, NULL, NULL, NULL, CLI_ABOVE_LO, GENERATE,
-     "Sample among the likeliest that reach P; 1 is off."},
-    {"min-p", 0, CLI_REAL, "P", 0, 1, NULL, NULL, NULL, 0, GENERATE,
-     "Sample among those with P times the greatest probability; 0 is off."},
-    {"repeat-penalty", 0, CLI_REAL, "X", 0.01, 100, NULL, NULL, NULL, 0, GENERATE, "Penalty for tokens seen before; 1 is off."},
-    {"seed", 0, CLI_INT, "N", 0, MAX_SEED, NULL, "0", NULL, 0, GENERATE, "Seed of sampling: the same seed gives the same text."},
+    TOOL_OPTIONS_SAMPLING(GENERATE),
     {"context", 0, CLI_INT, "N", 1, MAX_CONTEXT, NULL, NULL, NULL, 0, INFO | GENERATE,
      "Tokens that prompt and answer can hold together; 4096, or less if the model holds less, when not given."},
-    {"deadline", 0, CLI_REAL, "SECONDS", 0, 1e9, NULL, NULL, NULL, CLI_ABOVE_LO, LOGITS | GENERATE,
-     "Stop after that long, loading included: exit code 8."},
+    TOOL_OPTION_DEADLINE(LOGITS | GENERATE),
     {"output", 'o', CLI_TEXT, "OUT", 0, 0, NULL, NULL, NULL, 0, LOGITS, "The safetensors file to write."},
     {"type", 0, CLI_ENUM, "TYPE", 0, 0, TYPES, NULL, NULL, 0, CONVERT, "Element type of matrices."},
     {"type", 0, CLI_ENUM, "TYPE", 0, 0, TYPES, "Q4_0", NULL, 0, BENCH, "Element type of a made-up model."},
     {"embed-type", 0, CLI_ENUM, "TYPE", 0, 0, TYPES, NULL, NULL, 0, CONVERT | QUANTIZE,
      "Element type of the embedding table; Q6_K for Q4_0 and Q4_K, otherwise that of the matrices, when not given."},
-    {"progress", 0, CLI_ENUM, "HOW", 0, 0, "auto none plain jsonl", "auto", NULL, 0, CONVERT | QUANTIZE,
-     "Progress on standard error."},
+    TOOL_OPTION_PROGRESS(CONVERT | QUANTIZE),
     {"prompt", 0, CLI_INT, "N", 1, MAX_CONTEXT, NULL, "512", NULL, 0, BENCH, "Tokens to prefill, in each sequence."},
     {"gen", 0, CLI_INT, "N", 1, MAX_CONTEXT, NULL, "128", NULL, 0, BENCH, "Steps to decode."},
     {"batch", 0, CLI_INT, "B", 1, 1024, NULL, "1", NULL, 0, BENCH, "Sequences at once."},
@@ -104,24 +91,10 @@ static const cli_option options[] = {
     {"shape", 0, CLI_TEXT, "CONFIG", 0, 0, NULL, NULL, NULL, 0, BENCH, "A config.json: measure this shape with random weights."},
     {"json", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, INFO | GENERATE | BENCH | VERIFY, "Print JSON."},
     /* shared */
-    {"model", 'm', CLI_TEXT, "PATH", 0, 0, NULL, NULL, "LFM2_MODEL", 0,
-     INFO | TOKENIZE | DETOKENIZE | TEMPLATE | LOGITS | GENERATE | BENCH | VERIFY,
-     "A checkpoint folder, a .gguf or a .safetensors file (tokenizer verbs: or a tokenizer.json)."},
-    {"check-model", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, INFO | LOGITS | GENERATE | BENCH,
-     "Refuse a model with weights that are not finite."},
-    {"manifest", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, 0, "Refuse model files whose sha256 is not the one in this list."},
-    {"no-verify", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, 0, "Do not compare with a list of hashes."},
-    {"threads", 't', CLI_INT, "N", 0, 256, NULL, "0", "LFM2_THREADS", 0, 0, "Compute threads; 0 is one for each core."},
-    {"cpumask", 0, CLI_TEXT, "MASK", 0, 0, NULL, NULL, NULL, 0, 0,
-     "Instruction sets that may be used: a number (0 is none, 0x for hexadecimal), or names with commas between, `scalar`, `all`."},
-    {"config", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, 0, "Config file, in place of $XDG_CONFIG_HOME/lfm2/config.toml."},
-    {"print-config", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, CLI_NO_ENV, 0, "Print every setting and where it comes from."},
-    {"completion", 0, CLI_ENUM, "SHELL", 0, 0, "bash", NULL, NULL, CLI_NO_ENV, 0, "Print a completion script."},
-    {"quiet", 'q', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, 0, "Print errors only."},
-    {"verbose", 'v', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, 0, "Say more; twice for details."},
-    {"version", 'V', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, CLI_NO_ENV, 0,
-     "Print the version; with -v also what this machine offers."},
-    {"help", 'h', CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, CLI_NO_ENV, 0, "Print this page."},
+    TOOL_OPTION_MODEL(INFO | TOKENIZE | DETOKENIZE | TEMPLATE | LOGITS | GENERATE | BENCH | VERIFY,
+                      "A checkpoint folder, a .gguf or a .safetensors file (tokenizer verbs: or a tokenizer.json)."),
+    TOOL_OPTION_CHECK_MODEL(INFO | LOGITS | GENERATE | BENCH),
+    TOOL_OPTIONS_PROCESS,
 };
 
 static const cli_spec spec = {
@@ -131,69 +104,18 @@ static const cli_spec spec = {
     sizeof verbs / sizeof verbs[0],
     options,
     sizeof options / sizeof options[0],
-    "`lfm2-model VERB --help` lists the options of a verb. A value comes from the flag, or LFM2_ARG_NAME "
-    "in the environment, or the "
-    "config file, or the default, in this order.\n"
+    "`lfm2-model VERB --help` lists the options of a verb. " TOOL_NOTES_SETTINGS
     "Exit codes: 0 done; 1 usage; 2 model missing or invalid; 3 input missing or unreadable; 4 input malformed or over a limit; "
     "5 output cannot be written; 6 out of memory; 8 deadline passed; 130 and 143 interrupted and terminated.",
+    NULL,
 };
 
-static int print_version(tool *t)
+static int run(tool *t)
 {
-    static const char *const names[] = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"};
-    uint32_t flags;
-    size_t i;
-    int bit, rc;
-
-    printf("%s %s\n", spec.tool, lfm2_version());
-    if (t->verbosity < 1) return 0;
-    rc = tool_open_runtime(t);
-    if (rc) return rc;
-    flags = lfm2_runtime_cpu_flags(t->rt);
-    printf("threads: %d\ninstruction sets:", (int)lfm2_runtime_n_threads(t->rt));
-    for (bit = 0; bit < 32; bit++) {
-        if (flags >> bit & 1u) printf(" %s", lfm2_cpu_flag_name((uint32_t)1 << bit));
-    }
-    printf("\n");
-    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = getenv(names[i]);
-        printf("%s: %s\n", names[i], value ? value : "not set");
-    }
-    return 0;
-}
-
-static int run(tool *t, int argc, char **argv)
-{
-    cli_result parsed = cli_parse(&t->cli, &spec, argc, argv);
-    int code = TOOL_DONE;
-
-    if (parsed == CLI_ERROR) return tool_fail(t, TOOL_USAGE, "%s", t->cli.error);
-    if (parsed == CLI_NO_MEMORY) return tool_fail(t, TOOL_NOMEM, "options: %s", lfm2_strerror(LFM2_ERR_NOMEM));
-    if (parsed != CLI_HELP) t->verbosity = cli_flag(&t->cli, "quiet") ? -1 : cli_flag(&t->cli, "verbose");
-    switch (parsed) {
-    case CLI_HELP: cli_print_help(&t->cli, stdout); break;
-    case CLI_VERSION: code = print_version(t); break;
-    case CLI_PRINT_CONFIG: cli_print_config(&t->cli, stdout); break;
-    case CLI_COMPLETION: cli_print_completion(&spec, stdout); break;
-    case CLI_OK: code = run_verb[t->cli.verb](t); break;
-    case CLI_ERROR:
-    case CLI_NO_MEMORY: break;
-    }
-    return code;
+    return run_verb[t->cli.verb](t);
 }
 
 int main(int argc, char **argv)
 {
-    tool t;
-    int code, flushed;
-
-    memset(&t, 0, sizeof t);
-    t.start_us = tool_now_us();
-    tool_setup_process();
-    code = run(&t, argc, argv);
-    flushed = tool_flush(&t);
-    if (code == TOOL_DONE) code = flushed;
-    if (tool_signal()) code = 128 + tool_signal();
-    tool_close(&t);
-    return code;
+    return tool_main(argc, argv, &spec, run);
 }

@@ -34,11 +34,6 @@ typedef struct job {
     text_buffer text;
 } job;
 
-static int defined(void *ctx, int32_t id)
-{
-    return lfm2_tokenizer_is_defined(ctx, id);
-}
-
 static void put_text(text_buffer *b, const char *bytes, size_t n)
 {
     if (b->failed) return;
@@ -92,64 +87,18 @@ static int on_token(void *ctx, int32_t id, float logprob)
 
 /* --- set-up --- */
 
-/* What the model cards advise for the family that a chat template belongs to. */
-static lfm2_sampler_params card_advice(const lfm2_tokenizer *tok)
-{
-    lfm2_sampler_params p = lfm2_sampler_params_default();
-
-    p.repeat_penalty = 1.05f;
-    switch (lfm2_tokenizer_chat_variant(tok)) {
-    case LFM2_CHAT_LFM25:
-        p.temperature = 0.1f;
-        p.top_k = 50;
-        p.top_p = 0.1f;
-        break;
-    case LFM2_CHAT_LFM25_MOE:
-        p.temperature = 0.2f;
-        p.top_k = 80;
-        break;
-    case LFM2_CHAT_VL:
-        p.temperature = 0.1f;
-        p.min_p = 0.15f;
-        break;
-    case LFM2_CHAT_AUTO:
-    case LFM2_CHAT_LFM2:
-        p.temperature = 0.3f;
-        p.min_p = 0.15f;
-        break;
-    }
-    return p;
-}
-
-static lfm2_sampler_params sampling(const tool *t)
-{
-    const cli *c = &t->cli;
-    int greedy = cli_is_set(c, "temp") && cli_real(c, "temp") <= 0;
-    lfm2_sampler_params p = greedy ? lfm2_sampler_params_default() : card_advice(t->tok);
-
-    if (cli_is_set(c, "temp")) p.temperature = (float)cli_real(c, "temp");
-    if (cli_is_set(c, "top-k")) p.top_k = (int32_t)cli_int(c, "top-k");
-    if (cli_is_set(c, "top-p")) p.top_p = (float)cli_real(c, "top-p");
-    if (cli_is_set(c, "min-p")) p.min_p = (float)cli_real(c, "min-p");
-    if (cli_is_set(c, "repeat-penalty")) p.repeat_penalty = (float)cli_real(c, "repeat-penalty");
-    p.seed = (uint64_t)cli_int(c, "seed");
-    tool_note(t, 1, "sampling: temp %.7g, top-k %d, top-p %.7g, min-p %.7g, repeat-penalty %.7g, seed %llu", (double)p.temperature,
-              (int)p.top_k, (double)p.top_p, (double)p.min_p, (double)p.repeat_penalty, (unsigned long long)p.seed);
-    return p;
-}
-
 static int set_up(job *j)
 {
     tool *t = j->t;
     const int32_t n_vocab = lfm2_model_config(t->model)->n_vocab;
     lfm2_session_params sp = lfm2_session_params_default(t->model);
-    lfm2_sampler_params sampler = sampling(t);
+    lfm2_sampler_params sampler = tool_sampling(t, 0);
     int rc = model_context(t, &sp.cap_tok);
 
     if (rc) return rc;
     j->cap_tok = sp.cap_tok;
     rc = lfm2_session_create(t->model, &sp, &j->session);
-    if (rc == 0) rc = lfm2_sampler_create(t->rt, &sampler, n_vocab, defined, t->tok, &j->sampler);
+    if (rc == 0) rc = lfm2_sampler_create(t->rt, &sampler, n_vocab, tool_may_sample, t->tok, &j->sampler);
     if (rc < 0) return tool_fail_status(t, rc, TOOL_AT_RUN, "session");
     j->logits = malloc((size_t)n_vocab * sizeof *j->logits);
     j->held = malloc((size_t)j->cap_tok * sizeof *j->held);

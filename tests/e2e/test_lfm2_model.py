@@ -55,7 +55,7 @@ class Usage(Case):
         self.refuse(1, "needs a value", "generate", "-n")
         for verb in ("tokenize", "generate", "bench", "info", "verify"):
             more = ["-p", "x"] if verb in ("tokenize", "generate") else []
-            self.refuse(1, "no model", verb, *more)
+            self.refuse(2, "no model", verb, *more, tool=self.lone_tool())
 
     def test_every_numeric_option_is_refused_out_of_range(self):
         """The ranges are read from the help pages, so that no option is left out."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of lfm2-model share: running the tool, reading what it wrote, the reference checkpoints.
+"""What the tests of the commands share: running the tool, reading what it wrote, the reference checkpoints.
 
 The test programs are called with: TOOL TESTS_FOLDER [unittest arguments]
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 if len(sys.argv) < 3:
     raise SystemExit(f"usage: {sys.argv[0]} TOOL TESTS_FOLDER [unittest arguments]")
 TOOL = str(Path(sys.argv[1]).resolve())
+NAME = Path(TOOL).name
 ORACLE = Path(sys.argv[2]).resolve() / "oracle"
 GOLDEN = ORACLE / "golden/text"
 MOE = ORACLE / "fixtures/moe"
@@ -37,7 +38,7 @@ def clean_env(**more):
 def call(args, **kw):
     kw.setdefault("env", clean_env())
     kw.setdefault("timeout", HANG_S)
-    return subprocess.run([TOOL, *map(str, args)], capture_output=True, check=False, **kw)
+    return subprocess.run([kw.pop("tool", TOOL), *map(str, args)], capture_output=True, check=False, **kw)
 
 
 def read_safetensors(path):
@@ -84,7 +85,7 @@ class Case(unittest.TestCase):
         out, err = self.run_tool(*args, code=code, **kw)
         self.assertEqual(out, "")
         self.assertEqual(len(err.splitlines()), 1, err)
-        self.assertTrue(err.startswith("lfm2-model: "), err)
+        self.assertTrue(err.startswith(f"{NAME}: "), err)
         self.assertIn(why, err)
         return err
 
@@ -92,6 +93,13 @@ class Case(unittest.TestCase):
         out, _ = self.run_tool(*args, **kw)
         self.assertEqual(out.count("\n"), 1)
         return json.loads(out)
+
+    def lone_tool(self):
+        """A copy of the tool in a folder of its own, far from any model that came with it."""
+        to = self.dir / NAME
+        if not to.exists():
+            shutil.copy(TOOL, to)
+        return to
 
     def copy_model(self, name="copy", of=None):
         to = self.dir / name

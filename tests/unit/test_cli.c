@@ -37,7 +37,7 @@ static const cli_option options[] = {
 };
 
 static const cli_spec spec = {"lfm2-test", "A tool for tests.", verbs, 2, options, sizeof options / sizeof options[0],
-                              "Last words."};
+                              "Last words.", NULL};
 
 static char folder[64];
 
