@@ -260,6 +260,46 @@ static int use_model(run *r, lfm2_model *m)
     return rc;
 }
 
+static void note_job(void *ctx, int status, const lfm2_generation *g)
+{
+    run *r = ctx;
+    digest(r, &status, sizeof status);
+    digest(r, &g->n_tok, sizeof g->n_tok);
+    digest(r, &g->sum_logprob, sizeof g->sum_logprob);
+}
+
+/* Three generations through two sequences. */
+static int model_batch(run *r)
+{
+    static const int32_t ids[] = {5, 9, 30, 31, 7, 8, 4};
+    const lfm2_prompt_part parts[2] = {{.n_tok = 5, .ids = ids}, {.n_tok = 2, .ids = ids + 5}};
+    lfm2_model *m = NULL;
+    lfm2_session *session = NULL;
+    lfm2_batch *batch = NULL;
+    lfm2_sampler *samplers[3] = {NULL};
+    int rc = lfm2_model_load(r->rt, fixture(r, "moe-fused"), &m);
+    lfm2_session_params params = lfm2_session_params_default(m);
+    params.n_seqs = 2;
+    params.cap_tok = 64;
+    params.cap_batch = 4;
+    if (rc == 0) rc = lfm2_session_create(m, &params, &session);
+    if (rc == 0) rc = lfm2_batch_create(session, 0, 2, &batch);
+    for (int i = 0; rc == 0 && i < 3; i++) {
+        lfm2_sampler_params sampling = lfm2_sampler_params_default();
+        rc = lfm2_sampler_create(r->rt, &sampling, lfm2_model_config(m)->n_vocab, NULL, NULL, &samplers[i]);
+        lfm2_job job = {.seq = -1, .parts = parts, .n_parts = 1 + i % 2, .sampler = samplers[i], .done = note_job, .ctx = r};
+        job.params = lfm2_generate_params_default();
+        job.params.max_tok = 3 + i;
+        while (rc == 0 && (rc = lfm2_batch_submit(batch, &job)) == LFM2_AGAIN) rc = lfm2_batch_step(batch);
+    }
+    while (rc == 0) rc = lfm2_batch_step(batch);
+    lfm2_batch_destroy(batch);
+    for (int i = 0; i < 3; i++) lfm2_sampler_destroy(samplers[i]);
+    lfm2_session_destroy(session);
+    lfm2_model_unload(m);
+    return rc == LFM2_EOF ? 0 : rc;
+}
+
 static int load_and_use(run *r, const char *name)
 {
     lfm2_model *m = NULL;
@@ -359,6 +399,7 @@ static const scenario scenarios[] = {
     {"model_moe", model_moe, 0},
     {"model_gguf", model_gguf, 0},
     {"model_random", model_random, 0},
+    {"model_batch", model_batch, 0},
     {"convert", convert, 30},
     {"convert_gguf", convert_gguf, 0},
     {"save_tensors", save_tensors, 0},
