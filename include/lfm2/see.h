@@ -130,9 +130,14 @@ typedef struct lfm2_see_item {
     int64_t load_us, decode_us; /* -1 = not measured */
 } lfm2_see_item;
 
-/* Write items as one document (JSONL: one line each; JSON: one object, or an array of them if n_items != 1; hOCR and ALTO: a page
- * each). write() gets the bytes in pieces and returns 0, or non-zero to fail with LFM2_ERR_IO. hOCR, ALTO and TSV need layout lines
- * for boxes: without them each page is one box. Returns 0; LFM2_ERR_ARG; LFM2_ERR_IO; LFM2_ERR_NOMEM. */
+/* Write items as one document. Nothing that a model has read can break out of its format: control characters come through in JSON
+ * only, as escapes; the model's own Markdown keeps its form, but neither HTML nor images that a viewer would fetch.
+ * TEXT: the texts alone; ocr: form feeds between them. MD: a heading for each item if there are several, notes about what is
+ * missing. JSONL: a line for each item; JSON: one object, or an array of them if n_items != 1; page counts from 1. hOCR, ALTO, TSV:
+ * a page for each item, a word for each line, boxes from layout lines: without them all have the page as their box. TSV has no
+ * stop reason. Confidence: hOCR and TSV in percent.
+ * write() gets the bytes in pieces and returns 0, or non-zero to fail with LFM2_ERR_IO. Returns 0; LFM2_ERR_ARG; LFM2_ERR_IO;
+ * LFM2_ERR_NOMEM (what was written so far is no whole document). */
 LFM2_API int lfm2_see_write(lfm2_runtime *rt, lfm2_see_format format, const lfm2_see_item *items, int32_t n_items,
                             int (*write)(void *ctx, const char *bytes, size_t n), void *ctx);
 
