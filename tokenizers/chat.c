@@ -15,6 +15,7 @@ typedef struct chat {
     const lfm2_tokenizer *tok;
     lfm2_chat_variant variant;
     lfm2_chat_params params;
+    int media_slots;            /* LFM2_CHAT_MEDIA_SLOTS */
     const lfm2__json *messages; /* a list */
     const lfm2__json *tools;    /* a list with items, or NULL */
     size_t first;               /* message that follows the system text */
@@ -49,7 +50,14 @@ static int is_role(const chat *c, size_t i, const char *role)
     return strcmp(role_of(c, i), role) == 0;
 }
 
-/* One item of a content list (C and D). */
+/* The slot of a type of content, or 0. */
+static int32_t slot_of(const char *type)
+{
+    if (type != NULL && strcmp(type, "image") == 0) return LFM2_SLOT_IMAGE;
+    return type != NULL && strcmp(type, "audio") == 0 ? LFM2_SLOT_AUDIO : 0;
+}
+
+/* One item of a content list (C and D; with media slots all). */
 static int put_item(const chat *c, size_t i, size_t k, const lfm2__json *item, lfm2__trust trust, lfm2__prompt *out)
 {
     const char *type = lfm2__json_str(lfm2__json_get(item, "type"), NULL), *text;
@@ -57,6 +65,10 @@ static int put_item(const chat *c, size_t i, size_t k, const lfm2__json *item, l
     size_t n = 0;
 
     snprintf(field, sizeof(field), ".content[%zu]", k);
+    if (c->media_slots && slot_of(type) != 0) {
+        lfm2__prompt_put_slot(out, slot_of(type));
+        return 0;
+    }
     if (type != NULL && strcmp(type, "image") == 0) {
         lfm2__prompt_puts(out, "<image>", LFM2__TRUST_ALL);
         return 0;
@@ -67,8 +79,8 @@ static int put_item(const chat *c, size_t i, size_t k, const lfm2__json *item, l
         lfm2__prompt_put(out, text, n, trust);
         return 0;
     }
-    if (c->variant == LFM2_CHAT_VL) return bad(c, LFM2_ERR_UNSUPPORTED, i, field, "only types text and image are supported");
-    lfm2__put_dumps(out, item, trust);
+    if (c->variant == LFM2_CHAT_LFM25_MOE) lfm2__put_dumps(out, item, trust);
+    else return bad(c, LFM2_ERR_UNSUPPORTED, i, field, "only types text and image, as slots also audio, are supported");
     return 0;
 }
 
@@ -79,7 +91,7 @@ static int put_content(const chat *c, size_t i, lfm2__prompt *out)
     const lfm2__trust trust = is_role(c, i, "assistant") ? LFM2__TRUST_HISTORY : LFM2__TRUST_NONE;
     const char *text;
     size_t n = 0, k;
-    int rc = 0;
+    int is_list, rc = 0;
 
     text = lfm2__json_str(content, &n);
     if (text != NULL) {
@@ -88,12 +100,12 @@ static int put_content(const chat *c, size_t i, lfm2__prompt *out)
     }
     if (c->variant == LFM2_CHAT_LFM25_MOE && lfm2__json_typeof(content) == LFM2__JSON_NULL) return 0;
     if (content == NULL) return bad(c, LFM2_ERR_FORMAT, i, ".content", "missing");
-    if (c->variant == LFM2_CHAT_LFM2 || c->variant == LFM2_CHAT_LFM25) {
+    is_list = lfm2__json_typeof(content) == LFM2__JSON_ARRAY;
+    if (!(c->media_slots && is_list) && (c->variant == LFM2_CHAT_LFM2 || c->variant == LFM2_CHAT_LFM25)) {
         lfm2__put_dumps(out, content, trust);
         return 0;
     }
-    if (lfm2__json_typeof(content) != LFM2__JSON_ARRAY)
-        return bad(c, LFM2_ERR_FORMAT, i, ".content", "not a string and not a list");
+    if (!is_list) return bad(c, LFM2_ERR_FORMAT, i, ".content", "not a string and not a list");
     for (k = 0; rc == 0 && k < lfm2__json_size(content); k++) rc = put_item(c, i, k, lfm2__json_at(content, k), trust, out);
     return rc;
 }
@@ -198,7 +210,7 @@ static int put_system(chat *c)
     }
     if (rc == 0 && c->tools != NULL) put_tools(c, &part);
     if (rc == 0 && part.text.status < 0) rc = part.text.status;
-    if (rc == 0 && part.text.n > 0) {
+    if (rc == 0 && (part.text.n > 0 || part.n_slots > 0)) {
         lfm2__prompt_puts(&c->out, "<|im_start|>system\n", LFM2__TRUST_ALL);
         lfm2__prompt_append(&c->out, &part, 0, part.text.n);
         lfm2__prompt_puts(&c->out, "<|im_end|>\n", LFM2__TRUST_ALL);
@@ -301,13 +313,15 @@ static int read_request(chat *c, const lfm2__json *root)
 }
 
 /* Parse and render; c->out is the caller's to fini, also on failure. */
-static int render_json(chat *c, const lfm2_tokenizer *tok, const char *json, size_t n, const lfm2_chat_params *params)
+static int render_json(chat *c, const lfm2_tokenizer *tok, const char *json, size_t n, const lfm2_chat_params *params,
+                       unsigned flags)
 {
     lfm2__json_doc *doc = NULL;
     int rc;
 
     memset(c, 0, sizeof(*c));
     c->tok = tok;
+    c->media_slots = (flags & LFM2_CHAT_MEDIA_SLOTS) != 0;
     c->params = params != NULL ? *params : (lfm2_chat_params){LFM2_CHAT_AUTO, 1, 0};
     lfm2__prompt_init(&c->out, tok->rt);
     rc = choose_variant(c);
@@ -326,7 +340,7 @@ int lfm2_chat_render(const lfm2_tokenizer *tok, const char *messages_json, size_
     int rc;
 
     if (tok == NULL || messages_json == NULL || text == NULL) return LFM2_ERR_ARG;
-    rc = render_json(&c, tok, messages_json, n, params);
+    rc = render_json(&c, tok, messages_json, n, params, 0);
     if (rc == 0) rc = lfm2__str_take(&c.out.text, text, text_n);
     lfm2__prompt_fini(&c.out);
     return rc;
@@ -348,20 +362,15 @@ static int check_marks(const lfm2_tokenizer *tok)
 int lfm2_chat_encode(const lfm2_tokenizer *tok, const char *messages_json, size_t n, const lfm2_chat_params *params, unsigned flags,
                      int32_t *ids, size_t cap, size_t *n_ids)
 {
-    lfm2__trust_range all = {0, 0, LFM2__TRUST_ALL};
+    const unsigned known = LFM2_CHAT_TRUST_CONTENT | LFM2_CHAT_MEDIA_SLOTS;
     chat c;
     int rc;
 
-    if (tok == NULL || messages_json == NULL || n_ids == NULL || (flags & ~LFM2_CHAT_TRUST_CONTENT) != 0) return LFM2_ERR_ARG;
+    if (tok == NULL || messages_json == NULL || n_ids == NULL || (flags & ~known) != 0) return LFM2_ERR_ARG;
     rc = check_marks(tok);
     if (rc < 0) return rc;
-    rc = render_json(&c, tok, messages_json, n, params);
-    if (rc == 0 && (flags & LFM2_CHAT_TRUST_CONTENT)) {
-        all.end = c.out.text.n;
-        rc = lfm2__tok_encode_ranges(tok, c.out.text.data, c.out.text.n, &all, 1, ids, cap, n_ids);
-    } else if (rc == 0) {
-        rc = lfm2__tok_encode_ranges(tok, c.out.text.data, c.out.text.n, c.out.ranges, c.out.n_ranges, ids, cap, n_ids);
-    }
+    rc = render_json(&c, tok, messages_json, n, params, flags);
+    if (rc == 0) rc = lfm2__prompt_encode(tok, &c.out, (flags & LFM2_CHAT_TRUST_CONTENT) != 0, ids, cap, n_ids);
     lfm2__prompt_fini(&c.out);
     return rc;
 }

@@ -16,8 +16,25 @@ void lfm2__prompt_init(lfm2__prompt *p, lfm2_runtime *rt)
 void lfm2__prompt_fini(lfm2__prompt *p)
 {
     if (p->text.rt == NULL) return;
+    lfm2__free(p->text.rt, p->slots);
     lfm2__free(p->text.rt, p->ranges);
     lfm2__str_fini(&p->text);
+}
+
+/* A list of n with room for one more; after a failure, which sticks, the list as it is. */
+static void *grow_list(lfm2__prompt *p, void *list, size_t n, size_t *cap, size_t elem_bytes)
+{
+    const size_t new_cap = *cap == 0 ? 16 : 2 * *cap;
+    void *grown;
+
+    if (n < *cap) return list;
+    grown = lfm2__grow(p->text.rt, list, n * elem_bytes, new_cap * elem_bytes);
+    if (grown == NULL) {
+        p->text.status = LFM2_ERR_NOMEM;
+        return list;
+    }
+    *cap = new_cap;
+    return grown;
 }
 
 /* A range at the end of the text; one that continues the last is joined to it, as a token may reach over both. */
@@ -30,18 +47,8 @@ static void add_range(lfm2__prompt *p, size_t begin, size_t end, lfm2__trust tru
         last->end = end;
         return;
     }
-    if (p->n_ranges == p->cap_ranges) {
-        size_t cap = p->cap_ranges == 0 ? 16 : 2 * p->cap_ranges;
-        lfm2__trust_range *ranges = lfm2__grow(p->text.rt, p->ranges, p->n_ranges * sizeof(*ranges), cap * sizeof(*ranges));
-
-        if (ranges == NULL) {
-            p->text.status = LFM2_ERR_NOMEM;
-            return;
-        }
-        p->ranges = ranges;
-        p->cap_ranges = cap;
-    }
-    p->ranges[p->n_ranges++] = (lfm2__trust_range){begin, end, trust};
+    p->ranges = grow_list(p, p->ranges, p->n_ranges, &p->cap_ranges, sizeof(*p->ranges));
+    if (p->text.status == 0) p->ranges[p->n_ranges++] = (lfm2__trust_range){begin, end, trust};
 }
 
 void lfm2__prompt_put(lfm2__prompt *p, const char *text, size_t n, lfm2__trust trust)
@@ -57,12 +64,27 @@ void lfm2__prompt_puts(lfm2__prompt *p, const char *text, lfm2__trust trust)
     lfm2__prompt_put(p, text, strlen(text), trust);
 }
 
+static void add_slot(lfm2__prompt *p, size_t at, int32_t id)
+{
+    if (p->text.status < 0) return;
+    p->slots = grow_list(p, p->slots, p->n_slots, &p->cap_slots, sizeof(*p->slots));
+    if (p->text.status == 0) p->slots[p->n_slots++] = (lfm2__slot){at, id};
+}
+
+void lfm2__prompt_put_slot(lfm2__prompt *p, int32_t id)
+{
+    add_slot(p, p->text.n, id);
+}
+
 void lfm2__prompt_append(lfm2__prompt *p, const lfm2__prompt *from, size_t begin, size_t end)
 {
     size_t base = p->text.n, i;
 
     if (from->text.status < 0 && p->text.status == 0) p->text.status = from->text.status;
-    if (p->text.status < 0 || begin == end) return;
+    if (p->text.status < 0) return;
+    for (i = 0; i < from->n_slots; i++)
+        if (from->slots[i].at >= begin && from->slots[i].at <= end) add_slot(p, base + from->slots[i].at - begin, from->slots[i].id);
+    if (begin == end) return;
     lfm2__str_put(&p->text, from->text.data + begin, end - begin);
     for (i = 0; i < from->n_ranges; i++) {
         const lfm2__trust_range *r = &from->ranges[i];

@@ -101,10 +101,16 @@ LFM2_API int lfm2_chat_render(const lfm2_tokenizer *tok, const char *messages_js
                               char **text, size_t *text_n);
 
 #define LFM2_CHAT_TRUST_CONTENT 1u /* text of special tokens inside message content is obeyed; default: it stays text */
+#define LFM2_CHAT_MEDIA_SLOTS 2u   /* {"type": "image"} and {"type": "audio"} in content lists, in every variant, become slots */
+
+/* Slots: where embeddings come in among the ids. No text makes one. */
+#define LFM2_SLOT_IMAGE (-1)
+#define LFM2_SLOT_AUDIO (-2)
 
 /* Render and encode in one step: the template's own special tokens become tokens, message content cannot forge any
  * (unless LFM2_CHAT_TRUST_CONTENT); assistant messages may hold the marks that a model writes itself, <think>, </think>,
- * <|tool_call_start|> and <|tool_call_end|>. ids as in lfm2_tokenizer_encode(). <image> parts of content lists are tokens. */
+ * <|tool_call_start|> and <|tool_call_end|>. ids as in lfm2_tokenizer_encode(). Images in content lists become the token <image>,
+ * or slots. Status as lfm2_chat_render() and lfm2_tokenizer_encode(). */
 LFM2_API int lfm2_chat_encode(const lfm2_tokenizer *tok, const char *messages_json, size_t n, const lfm2_chat_params *params,
                               unsigned flags, int32_t *ids, size_t cap, size_t *n_ids);
 

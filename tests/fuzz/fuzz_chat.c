@@ -43,6 +43,24 @@ static size_t count_id(const int32_t *ids, size_t n, int32_t id)
     return k;
 }
 
+/* With slots no image token is left, whatever the messages say. */
+static void check_slots(const lfm2_tokenizer *tok, const char *json, size_t n, const lfm2_chat_params *params)
+{
+    size_t n_ids = 0, n_again = 0, i;
+    int32_t *ids;
+    int rc = lfm2_chat_encode(tok, json, n, params, LFM2_CHAT_MEDIA_SLOTS, NULL, 0, &n_ids);
+
+    if (rc == LFM2_ERR_UNSUPPORTED || rc == LFM2_ERR_FORMAT) return; /* a part that is neither text nor a medium */
+    CHECK(rc == LFM2_ERR_RANGE && n_ids > 0);
+    ids = malloc(n_ids * sizeof(*ids));
+    CHECK(ids != NULL);
+    CHECK(lfm2_chat_encode(tok, json, n, params, LFM2_CHAT_MEDIA_SLOTS, ids, n_ids, &n_again) == 0 && n_again == n_ids);
+    for (i = 0; i < n_ids; i++) CHECK(ids[i] >= LFM2_SLOT_AUDIO);
+    CHECK(count_id(ids, n_ids, BOS) == 1 && count_id(ids, n_ids, IMAGE) == 0);
+    CHECK(count_id(ids, n_ids, IM_START) == count_id(ids, n_ids, IM_END) + (size_t)params->add_generation_prompt);
+    free(ids);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     lfm2_tokenizer *tok = fuzz_tokenizer();
@@ -83,5 +101,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     free(ids);
     free(plain);
     lfm2_tokenizer_free_text(tok, text);
+    check_slots(tok, json, n - 1, &params);
     return 0;
 }

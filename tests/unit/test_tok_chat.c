@@ -328,7 +328,7 @@ static void wrong_arguments(void **state)
     assert_int_equal(lfm2_chat_render(f->tok, json, strlen(json), &params, NULL, &n), LFM2_ERR_ARG);
     assert_int_equal(lfm2_chat_encode(NULL, json, strlen(json), &params, 0, ids, 32, &n), LFM2_ERR_ARG);
     assert_int_equal(lfm2_chat_encode(f->tok, NULL, 0, &params, 0, ids, 32, &n), LFM2_ERR_ARG);
-    assert_int_equal(lfm2_chat_encode(f->tok, json, strlen(json), &params, 2, ids, 32, &n), LFM2_ERR_ARG);
+    assert_int_equal(lfm2_chat_encode(f->tok, json, strlen(json), &params, 4, ids, 32, &n), LFM2_ERR_ARG);
     assert_int_equal(lfm2_chat_encode(f->tok, json, strlen(json), &params, 0, ids, 32, NULL), LFM2_ERR_ARG);
     params.variant = (lfm2_chat_variant)5;
     assert_int_equal(lfm2_chat_render(f->tok, json, strlen(json), &params, &text, &n), LFM2_ERR_ARG);
