@@ -110,7 +110,8 @@ static int hash_file(tool *t, const char *path, manifest_file *f, unsigned char 
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
-    sha256 hash;
+    unsigned char digest[LFM2_SHA256_BYTES];
+    lfm2_sha256 hash;
     int rc = 0;
 
     if (fd < 0) return tool_fail(t, TOOL_MODEL, "%s: %s", path, strerror(errno));
@@ -118,7 +119,7 @@ static int hash_file(tool *t, const char *path, manifest_file *f, unsigned char 
         close(fd);
         return tool_fail(t, TOOL_MODEL, "%s: not a regular file", path);
     }
-    if (sha256_init(&hash) < 0) {
+    if (lfm2_sha256_init(&hash) < 0) {
         close(fd);
         return no_memory(t);
     }
@@ -128,12 +129,13 @@ static int hash_file(tool *t, const char *path, manifest_file *f, unsigned char 
         else if (got < 0 && errno != EINTR) rc = tool_fail(t, TOOL_MODEL, "%s: %s", path, strerror(errno));
         else if (got == 0) break;
         else if (got > 0) {
-            if (sha256_add(&hash, chunk, (size_t)got) < 0) rc = no_memory(t);
+            if (lfm2_sha256_add(&hash, chunk, (size_t)got) < 0) rc = no_memory(t);
             f->n_bytes += (uint64_t)got;
         }
     }
     close(fd);
-    if (sha256_finish(&hash, f->hex) < 0 && rc == 0) rc = no_memory(t);
+    if (lfm2_sha256_finish(&hash, digest) == 0) lfm2_sha256_hex(digest, f->hex);
+    else if (rc == 0) rc = no_memory(t);
     return rc;
 }
 

@@ -4,14 +4,13 @@
 #define LFM2_TOOLS_MANIFEST_H
 
 #include "tools/common.h"
-#include "tools/sha256.h"
 
 typedef enum manifest_match { MANIFEST_NOT_LISTED = -1, MANIFEST_DIFFERS = 0, MANIFEST_MATCHES = 1 } manifest_match;
 
 typedef struct manifest_file {
     char *name; /* inside the folder */
     uint64_t n_bytes;
-    char hex[SHA256_HEX_BYTES];
+    char hex[LFM2_SHA256_HEX_BYTES];
     manifest_match match;
 } manifest_file;
 

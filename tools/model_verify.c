@@ -112,7 +112,7 @@ int model_verify(tool *t)
     if (cli_flag(&t->cli, "json")) {
         printed = print_json(t, &m, &v, rc);
     } else {
-        char line[SHA256_HEX_BYTES + 2];
+        char line[LFM2_SHA256_HEX_BYTES + 2];
         for (i = 0; i < m.n_files; i++) {
             snprintf(line, sizeof line, "%s  ", m.files[i].hex);
             tool_write(t, line, strlen(line));

@@ -54,11 +54,13 @@
 
 /* What every command has. */
 #define TOOL_OPTIONS_PROCESS                                                                                                     \
-    {"manifest", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, 0, "Refuse model files whose sha256 is not the one in this list."}, \
+    {"manifest", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, 0,                                                              \
+     "Refuse model files whose sha256 is not the one in this list."},                                                            \
     {"no-verify", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, 0, "Do not compare with a list of hashes."},                     \
     {"threads", 't', CLI_INT, "N", 0, 256, NULL, "0", "LFM2_THREADS", 0, 0, "Compute threads; 0 is one for each core."},         \
     {"cpumask", 0, CLI_TEXT, "MASK", 0, 0, NULL, NULL, NULL, 0, 0,                                                               \
-     "Instruction sets that may be used: a number (0 is none, 0x for hexadecimal), or names with commas between, `scalar`, `all`."}, \
+     "Instruction sets that may be used: a number (0 is none, 0x for hexadecimal), or names with commas between, `scalar`, "     \
+     "`all`."},                                                                                                                  \
     {"config", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, 0, "Config file, in place of $XDG_CONFIG_HOME/lfm2/config.toml."}, \
     {"print-config", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, CLI_NO_ENV, 0, "Print every setting and where it comes from."},  \
     {"completion", 0, CLI_ENUM, "SHELL", 0, 0, "bash", NULL, NULL, CLI_NO_ENV, 0, "Print a completion script."},                 \

@@ -18,6 +18,7 @@
 #include "lfm2/runtime.h"
 #include "lfm2/sampler.h"
 #include "lfm2/see.h"
+#include "lfm2/sha256.h"
 #include "lfm2/status.h"
 #include "lfm2/tokenizer.h"
 #include "lfm2/vad.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The option engine, JSON results and file hashes of the commands. */
+ * The option engine and JSON results of the commands. */
 #include "base_testing.h"
 #include "file_testing.h"
 
@@ -9,7 +9,6 @@
 
 #include "tools/cli.h"
 #include "tools/json_out.h"
-#include "tools/sha256.h"
 
 #define RUN 1u
 #define SHOW 2u
@@ -425,33 +424,6 @@ static void test_json_long_text(void **state)
     json_fini(&j);
 }
 
-static void expect_hash(const char *data, size_t n, size_t piece, const char *hex)
-{
-    sha256 s;
-    char got[SHA256_HEX_BYTES];
-    size_t i;
-
-    assert_int_equal(sha256_init(&s), 0);
-    for (i = 0; i < n; i += piece) assert_int_equal(sha256_add(&s, data + i, n - i < piece ? n - i : piece), 0);
-    assert_int_equal(sha256_finish(&s, got), 0);
-    assert_string_equal(got, hex);
-}
-
-static void test_sha256(void **state)
-{
-    static char million[1000000];
-    static const char two[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
-    (void)state;
-
-    memset(million, 'a', sizeof million);
-    expect_hash("", 0, 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    expect_hash("abc", 3, 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    expect_hash(two, 56, 56, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-    expect_hash(two, 56, 5, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-    expect_hash(million, sizeof million, 1000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-    expect_hash(million, sizeof million, 77, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-}
-
 static int setup(void **state)
 {
     char path[128];
@@ -484,7 +456,6 @@ int main(void)
         cmocka_unit_test(test_printable),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_json_long_text),
-        cmocka_unit_test(test_sha256),
     };
     return cmocka_run_group_tests_name("cli", tests, setup, teardown);
 }
