@@ -126,6 +126,12 @@ LFM2_API int lfm2_session_restore(lfm2_session *s, int32_t seq, const void *src,
 typedef void lfm2_probe_fn(void *ctx, const char *point, const float *x, int32_t n_tok, int32_t d_model);
 LFM2_API void lfm2_session_probe(lfm2_session *s, lfm2_probe_fn *fn, void *ctx);
 
+/* Watch what a sequence looks at: each forward pass with tokens of it writes how the last of them attended to positions
+ * first_pos .. first_pos + n_pos - 1 of it, for every head of every attention layer (in order), after softmax over all positions.
+ * weights: caller's f32 [attention layers, n_heads, n_pos], borrowed until it is replaced; NULL = off, which costs nothing.
+ * Returns 0 or LFM2_ERR_ARG (positions beyond cap_tok). */
+LFM2_API int lfm2_session_watch_attention(lfm2_session *s, int32_t seq, int32_t first_pos, int32_t n_pos, float *weights);
+
 LFM2_END_DECLS
 
 #endif

@@ -95,7 +95,8 @@ typedef struct lfm2__kernels {
     void (*shortconv)(float *y, float *u, const float *bcx, const float *const *hist, const float *taps, int32_t d, int32_t n_taps);
 
     /* One query head over a KV range: p = softmax(scale * K q); out = sum_t p[t] * V[t].
-     * q, out f32 [head_dim]; k, v: row t at k + t * stride (in floats); scores: scratch f32 [n_ctx]; n_ctx >= 1. */
+     * q, out f32 [head_dim]; k, v: row t at k + t * stride (in floats); n_ctx >= 1.
+     * scores: f32 [n_ctx], in the end exp(scale * (K q)[t] - greatest): p but for the division by their sum. */
     void (*attend)(float *out, const float *q, const float *k, const float *v, size_t stride, int32_t n_ctx, int32_t head_dim,
                    float scale, float *scores);
 } lfm2__kernels;

@@ -48,6 +48,20 @@ static void prepare_rows(void *ctx, int32_t task, int32_t worker)
     }
 }
 
+/* For whoever watches: what the newest token of a sequence attends to. scores: exponentials, not divided by their sum. */
+static void keep_weights(const attn_job *job, int32_t t, int32_t head, const float *scores)
+{
+    const lfm2__batch *b = job->b;
+    const lfm2__watch *w = &job->s->watches[b->seq[t]];
+    const int32_t n_ctx = b->pos[t] + 1;
+    if (!w->weights || (t + 1 < b->n_tok && b->seq[t + 1] == b->seq[t])) return;
+    const size_t row = (size_t)job->s->m->layers[job->layer].kind_index * (size_t)job->s->m->cfg.n_heads + (size_t)head;
+    float *out = w->weights + row * (size_t)w->n_pos;
+    double sum = 0;
+    for (int32_t i = 0; i < n_ctx; i++) sum += (double)scores[i];
+    for (int32_t i = 0; i < w->n_pos; i++) out[i] = w->first_pos + i < n_ctx ? (float)((double)scores[w->first_pos + i] / sum) : 0;
+}
+
 /* One query head of one token. */
 static void attend_head(void *ctx, int32_t task, int32_t worker)
 {
@@ -59,8 +73,10 @@ static void attend_head(void *ctx, int32_t task, int32_t worker)
     const size_t at = ((size_t)t * (size_t)c->n_heads + (size_t)head) * d_head;
     const float *k = lfm2__cache_k(job->s, job->layer, job->b->seq[t]) + (size_t)kv_head * d_head;
     const float *v = lfm2__cache_v(job->s, job->layer, job->b->seq[t]) + (size_t)kv_head * d_head;
+    float *scores = job->scores + (size_t)worker * (size_t)job->s->p.cap_tok;
     job->s->m->k.attend(job->o + at, job->q + at, k, v, gd, job->b->pos[t] + 1, c->head_dim, 1.0f / sqrtf((float)c->head_dim),
-                        job->scores + (size_t)worker * (size_t)job->s->p.cap_tok);
+                        scores);
+    keep_weights(job, t, head, scores);
 }
 
 /* Tokens from first_tok on whose attention is at most LFM2__PIECE_MACS of work; at least one. */

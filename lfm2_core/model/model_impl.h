@@ -120,6 +120,12 @@ typedef struct lfm2__seq {
     uint64_t stamp;    /* of the last call that named it */
 } lfm2__seq;
 
+/* Where the attention of a sequence's newest token goes. */
+typedef struct lfm2__watch {
+    int32_t first_pos, n_pos;
+    float *weights; /* caller's f32 [n_attn, H, n_pos]; NULL: off */
+} lfm2__watch;
+
 struct lfm2_session {
     lfm2_model *m;
     lfm2_session_params p;
@@ -127,6 +133,7 @@ struct lfm2_session {
     int32_t n_threads;
     uint64_t stamp;
     lfm2__seq *seqs;    /* [n_seqs] */
+    lfm2__watch *watches; /* [n_seqs] */
     float *kv;          /* [n_attn, n_seqs, 2, cap_tok, G D]; NULL if empty */
     float *hist;        /* [n_conv, n_seqs, R, d]; NULL if empty */
     lfm2__arena scratch;

@@ -67,7 +67,7 @@ static void pass_init(pass *a, lfm2_session *s)
 uint64_t lfm2_session_bytes(const lfm2_model *m, const lfm2_session_params *p)
 {
     if (!m || !p || bad_param(m, p)) return 0;
-    size_t bytes = sizeof(lfm2_session) + (size_t)p->n_seqs * sizeof(lfm2__seq);
+    size_t bytes = sizeof(lfm2_session) + (size_t)p->n_seqs * (sizeof(lfm2__seq) + sizeof(lfm2__watch));
     bytes = lfm2__bytes_add(bytes, lfm2__cache_kv_bytes(m, p));
     bytes = lfm2__bytes_add(bytes, lfm2__cache_hist_bytes(m, p));
     bytes = lfm2__bytes_add(bytes, scratch_bytes(m, p, lfm2_runtime_n_threads(m->rt)));
@@ -88,10 +88,11 @@ int lfm2_session_create(lfm2_model *m, const lfm2_session_params *p, lfm2_sessio
     s->n_threads = lfm2_runtime_n_threads(m->rt);
     const size_t kv_bytes = lfm2__cache_kv_bytes(m, p), hist_bytes = lfm2__cache_hist_bytes(m, p);
     s->seqs = lfm2__calloc(m->rt, (size_t)p->n_seqs, sizeof(*s->seqs));
+    s->watches = lfm2__calloc(m->rt, (size_t)p->n_seqs, sizeof(*s->watches));
     if (kv_bytes > 0) s->kv = lfm2__alloc(m->rt, kv_bytes);
     if (hist_bytes > 0) s->hist = lfm2__alloc(m->rt, hist_bytes);
     int rc = lfm2__arena_init(&s->scratch, m->rt, scratch_bytes(m, p, s->n_threads));
-    if (rc < 0 || !s->seqs || (kv_bytes > 0 && !s->kv) || (hist_bytes > 0 && !s->hist)) {
+    if (rc < 0 || !s->seqs || !s->watches || (kv_bytes > 0 && !s->kv) || (hist_bytes > 0 && !s->hist)) {
         rc = lfm2__fail(m->rt, LFM2_ERR_NOMEM, "session: no %llu bytes", (unsigned long long)lfm2_session_bytes(m, p));
         lfm2_session_destroy(s);
         return rc;
@@ -107,6 +108,7 @@ void lfm2_session_destroy(lfm2_session *s)
     lfm2__arena_fini(&s->scratch);
     lfm2__free(rt, s->hist);
     lfm2__free(rt, s->kv);
+    lfm2__free(rt, s->watches);
     lfm2__free(rt, s->seqs);
     lfm2__free(rt, s);
 }
@@ -116,6 +118,14 @@ void lfm2_session_probe(lfm2_session *s, lfm2_probe_fn *fn, void *ctx)
     if (!s) return;
     s->probe = fn;
     s->probe_ctx = ctx;
+}
+
+int lfm2_session_watch_attention(lfm2_session *s, int32_t seq, int32_t first_pos, int32_t n_pos, float *weights)
+{
+    if (!s || seq < 0 || seq >= s->p.n_seqs) return LFM2_ERR_ARG;
+    if (weights && (first_pos < 0 || n_pos < 1 || n_pos > s->p.cap_tok - first_pos)) return LFM2_ERR_ARG;
+    s->watches[seq] = (lfm2__watch){ .first_pos = first_pos, .n_pos = n_pos, .weights = weights };
+    return 0;
 }
 
 /* Whether span i goes on with the sequence of the one before it. */
