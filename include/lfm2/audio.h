@@ -38,18 +38,18 @@ typedef struct lfm2_audio_info {
 typedef struct lfm2_audio_damage {
     int64_t n_bad_packets;   /* that would not decode; silence stands in their place */
     int64_t n_bad_samples;   /* NaN, infinite or beyond +-16: set to 0 or clipped to +-1, before resampling */
-    int64_t n_gaps, gap_us;  /* holes in the time stamps that were filled */
-    int64_t n_backwards;     /* time stamps that ran backwards: taken as continuous */
-    int32_t truncated;       /* the file ends before its container said so */
+    int64_t n_gaps, gap_us;  /* holes in the time stamps that were filled; not the time before the first sound of a film */
+    int64_t n_backwards;     /* time stamps that ran backwards or that the next one contradicts: taken as continuous */
+    int32_t truncated;       /* the file ends before its container said so, or cannot be read to its end */
 } lfm2_audio_damage;
 
 typedef struct lfm2_audio_source lfm2_audio_source;
 
 /* Open a file ("-" = standard input). Of several sound streams the default one is taken; pictures are ignored. Memory does not grow
  * with length. No other file and no network address is ever opened, whatever the file asks for.
- * Returns 0; LFM2_ERR_ARG; LFM2_ERR_NOT_FOUND; LFM2_ERR_IO; LFM2_ERR_FORMAT; LFM2_ERR_LIMIT (channels, rate);
- * LFM2_ERR_UNSUPPORTED (no
- * sound in it, a codec that is not built in, a playlist, encrypted); LFM2_ERR_NOMEM. */
+ * Returns 0; LFM2_ERR_ARG; LFM2_ERR_NOT_FOUND; LFM2_ERR_IO; LFM2_ERR_FORMAT; LFM2_ERR_LIMIT (channels; a rate in the file below
+ * 1,000 or over 384,000); LFM2_ERR_UNSUPPORTED (no sound in it, not a kind of file or a codec that is read here, a playlist,
+ * encrypted; built without libav: all but raw samples); LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
 LFM2_API int lfm2_audio_open(lfm2_runtime *rt, const char *path, const lfm2_audio_params *params, lfm2_audio_source **out);
 LFM2_API void lfm2_audio_close(lfm2_audio_source *a); /* NULL is allowed */
 
@@ -57,9 +57,11 @@ LFM2_API void lfm2_audio_get_info(const lfm2_audio_source *a, lfm2_audio_info *o
 LFM2_API void lfm2_audio_get_damage(const lfm2_audio_source *a, lfm2_audio_damage *out);
 
 /* The next samples. planes: caller's [n_channels] arrays, each f32 [cap_samples], in -1..1; *n_samples of each are written.
- * Sample k of all that was ever read lies at k / rate_hz seconds after start_us, whatever gaps the file has.
- * Returns 0 (*n_samples >= 1); LFM2_EOF; LFM2_ERR_LIMIT; LFM2_ERR_IO; LFM2_ERR_FORMAT (nothing could be decoded at all);
- * LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
+ * Sample k of all that was ever read lies at k / rate_hz seconds after start_us, whatever gaps the file has. Should the file change
+ * its channels on the way: one goes into all, all are averaged into one, otherwise each keeps its number. Gives what is there
+ * without waiting for more, so that standard input may be live.
+ * Returns 0 (*n_samples >= 1); LFM2_EOF; LFM2_ERR_LIMIT; LFM2_ERR_IO; LFM2_ERR_FORMAT (nothing could be decoded at all, a rate of
+ * 0); LFM2_ERR_UNSUPPORTED (encrypted); LFM2_ERR_NOMEM; LFM2_ERR_ABORTED (may be tried again). LFM2_EOF and errors stay. */
 LFM2_API int lfm2_audio_read(lfm2_audio_source *a, float *const *planes, int32_t cap_samples, int32_t *n_samples);
 
 /* ---- Channels ---- */
@@ -80,8 +82,9 @@ typedef struct lfm2_dual_mono {
 
 LFM2_API void lfm2_dual_mono_push(lfm2_dual_mono *d, const float *a, const float *b, int64_t n_samples);
 
-/* 1: the same sound (correlation of at least 0.98 over the active samples, or one channel silent); 0: they differ;
- * -1: not enough active sound to tell. */
+/* 1: the same sound (correlation of at least 0.98 over the active samples at levels up to 20 dB apart, or one channel silent): read
+ * the louder one (sum_aa < sum_bb: the second), as the mean of two that are upside down is nothing; 0: they differ;
+ * -1: not enough active sound to tell (less than 1 s). */
 LFM2_API int lfm2_dual_mono_decide(const lfm2_dual_mono *d, int32_t rate_hz);
 
 LFM2_END_DECLS
