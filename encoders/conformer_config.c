@@ -154,20 +154,24 @@ static int read_ctc(source *src, const lfm2__json *root, lfm2_audio_config *cfg,
     return lfm2__audio_alphabet(src->rt, src->path, text, n, alphabet, &cfg->n_ctc_classes);
 }
 
+int lfm2__audio_config_from_value(lfm2_runtime *rt, const char *path, const lfm2__json *root, lfm2_audio_config *cfg,
+                                  uint32_t **alphabet)
+{
+    source src = { .rt = rt, .path = path };
+    int rc = read_value(&src, root, cfg);
+    return rc == 0 ? read_ctc(&src, root, cfg, alphabet) : rc;
+}
+
 static int read_json(const lfm2_weights *w, lfm2_audio_config *cfg, uint32_t **alphabet)
 {
-    source src = { .rt = lfm2__weights_runtime(w) };
+    lfm2_runtime *rt = lfm2__weights_runtime(w);
     char *path = NULL;
     lfm2__json_doc *doc = NULL;
     int rc = lfm2__weights_sibling(w, "config.json", &path);
-    if (rc == 0) rc = lfm2__json_load(src.rt, path, &CONFIG_LIMITS, &doc);
-    if (rc < 0) goto fail;
-    src.path = path;
-    rc = read_value(&src, lfm2__json_root(doc), cfg);
-    if (rc == 0) rc = read_ctc(&src, lfm2__json_root(doc), cfg, alphabet);
-fail:
+    if (rc == 0) rc = lfm2__json_load(rt, path, &CONFIG_LIMITS, &doc);
+    if (rc == 0) rc = lfm2__audio_config_from_value(rt, path, lfm2__json_root(doc), cfg, alphabet);
     lfm2__json_free(doc);
-    lfm2__free(src.rt, path);
+    lfm2__free(rt, path);
     return rc;
 }
 

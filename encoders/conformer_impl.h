@@ -4,6 +4,7 @@
 #define LFM2__CONFORMER_IMPL_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/mathsafe.h"
 #include "base/runtime_impl.h"
 #include "kernels/kernels_impl.h"
@@ -74,6 +75,13 @@ int32_t lfm2__audio_n_freq(const lfm2_audio_config *c, int i);
 /* conformer_config.c: from opened weights, with the widths that only tensors state. *alphabet: as in lfm2_audio_encoder, the
  * caller frees it, also after a failure. Returns as lfm2_audio_encoder_load(). */
 int lfm2__audio_config_of_weights(const lfm2_weights *w, lfm2_audio_config *cfg, uint32_t **alphabet) LFM2__NODISCARD;
+
+/* The part of it that a config.json states; d_adapter and d_out stay. */
+int lfm2__audio_config_from_value(lfm2_runtime *rt, const char *path, const lfm2__json *root, lfm2_audio_config *cfg,
+                                  uint32_t **alphabet) LFM2__NODISCARD;
+
+/* conformer_load.c: lfm2_audio_encoder_load() from opened weights, which are closed with the encoder, also after a failure. */
+int lfm2__audio_encoder_of_weights(lfm2_weights *w, lfm2_audio_encoder **out) LFM2__NODISCARD;
 
 /* conformer_ctc.c: the classes of n bytes of UTF-8, to be freed. Returns 0; LFM2_ERR_FORMAT; LFM2_ERR_NOMEM. */
 int lfm2__audio_alphabet(lfm2_runtime *rt, const char *path, const char *text, size_t n, uint32_t **out,

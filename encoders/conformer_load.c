@@ -116,15 +116,18 @@ static int make_vectors(lfm2_audio_encoder *enc)
     return rc;
 }
 
-int lfm2_audio_encoder_load(lfm2_runtime *rt, const char *path, lfm2_audio_encoder **out)
+int lfm2__audio_encoder_of_weights(lfm2_weights *w, lfm2_audio_encoder **out)
 {
-    if (!rt || !path || !out) return LFM2_ERR_ARG;
+    lfm2_runtime *rt = lfm2__weights_runtime(w);
     lfm2_audio_encoder *enc = lfm2__calloc(rt, 1, sizeof(*enc));
-    if (!enc) return LFM2_ERR_NOMEM;
+    if (!enc) {
+        lfm2_weights_close(w);
+        return LFM2_ERR_NOMEM;
+    }
     enc->rt = rt;
+    enc->w = w;
     lfm2__kernels_init(&enc->k, lfm2_runtime_cpu_flags(rt));
-    int rc = lfm2_weights_open(rt, path, &enc->w);
-    if (rc == 0) rc = lfm2__audio_config_of_weights(enc->w, &enc->cfg, &enc->alphabet);
+    int rc = lfm2__audio_config_of_weights(enc->w, &enc->cfg, &enc->alphabet);
     if (rc < 0) goto fail;
     enc->layers = lfm2__calloc(rt, (size_t)enc->cfg.n_layers, sizeof(*enc->layers));
     if (!enc->layers) {
@@ -140,6 +143,14 @@ int lfm2_audio_encoder_load(lfm2_runtime *rt, const char *path, lfm2_audio_encod
 fail:
     lfm2_audio_encoder_unload(enc);
     return rc;
+}
+
+int lfm2_audio_encoder_load(lfm2_runtime *rt, const char *path, lfm2_audio_encoder **out)
+{
+    lfm2_weights *w = NULL;
+    if (!rt || !path || !out) return LFM2_ERR_ARG;
+    int rc = lfm2_weights_open(rt, path, &w);
+    return rc == 0 ? lfm2__audio_encoder_of_weights(w, out) : rc;
 }
 
 void lfm2_audio_encoder_unload(lfm2_audio_encoder *enc)
