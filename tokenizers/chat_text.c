@@ -83,7 +83,8 @@ void lfm2__prompt_append(lfm2__prompt *p, const lfm2__prompt *from, size_t begin
     if (from->text.status < 0 && p->text.status == 0) p->text.status = from->text.status;
     if (p->text.status < 0) return;
     for (i = 0; i < from->n_slots; i++)
-        if (from->slots[i].at >= begin && from->slots[i].at <= end) add_slot(p, base + from->slots[i].at - begin, from->slots[i].id);
+        if (from->slots[i].at >= begin && from->slots[i].at <= end)
+            add_slot(p, base + from->slots[i].at - begin, from->slots[i].id);
     if (begin == end) return;
     lfm2__str_put(&p->text, from->text.data + begin, end - begin);
     for (i = 0; i < from->n_ranges; i++) {

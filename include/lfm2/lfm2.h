@@ -15,6 +15,7 @@
 #include "lfm2/live.h"
 #include "lfm2/media.h"
 #include "lfm2/model.h"
+#include "lfm2/prompt.h"
 #include "lfm2/runtime.h"
 #include "lfm2/sampler.h"
 #include "lfm2/see.h"

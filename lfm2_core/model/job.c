@@ -40,7 +40,8 @@ static int check_part(lfm2_runtime *rt, const lfm2_prompt_part *part, int32_t i,
     }
     for (int32_t j = 0; part->ids != NULL && j < part->n_tok; j++) {
         if (part->ids[j] < 0 || part->ids[j] >= n_vocab) {
-            return lfm2__fail(rt, LFM2_ERR_ARG, "generate: id at place %lld of the prompt is not in 0..%d", (long long)(n_before + j),
+            return lfm2__fail(rt, LFM2_ERR_ARG, "generate: id at place %lld of the prompt is not in 0..%d",
+                              (long long)(n_before + j),
                               (int)(n_vocab - 1));
         }
     }

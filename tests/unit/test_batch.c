@@ -249,7 +249,7 @@ static void embeddings_stand_for_ids(void **state)
         alone.part.ids = dense.ids;
         alone.job.params.max_tok = 10;
         run_alone(&alone);
-        for (int32_t t = 0; t < 20; t++) memcpy(embed + (size_t)t * D, dense.table + (size_t)dense.ids[9 + t] * D, D * sizeof(float));
+        for (size_t t = 0; t < 20; t++) memcpy(embed + t * D, dense.table + (size_t)dense.ids[9 + t] * D, D * sizeof(float));
         parts[0] = (lfm2_prompt_part){.n_tok = 9, .ids = dense.ids};
         parts[1] = (lfm2_prompt_part){.n_tok = 1, .embed = embed};
         parts[2] = (lfm2_prompt_part){.n_tok = 19, .embed = embed + D};
