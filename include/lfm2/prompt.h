@@ -24,8 +24,8 @@ typedef struct lfm2_prompt lfm2_prompt;
  * An image becomes <|image_start|>, then for each tile <|img_row_R_col_C|> and its embeddings, for a thumbnail behind tiles
  * <|img_thumbnail|> and its embeddings, then <|image_end|>; an image in one piece has no mark of its own. A sound becomes its
  * embeddings alone.
- * Returns 0; LFM2_ERR_ARG (slots and media do not agree; no ids); LFM2_ERR_UNSUPPORTED (the tokenizer lacks a mark, which is named in
- * the log); LFM2_ERR_RANGE (more than 2^31 - 1 tokens); LFM2_ERR_NOMEM. */
+ * Returns 0; LFM2_ERR_ARG (slots and media do not agree; no ids); LFM2_ERR_UNSUPPORTED (the tokenizer lacks a mark, which is named
+ * in the log); LFM2_ERR_RANGE (more than 2^31 - 1 tokens); LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_prompt_create(const lfm2_tokenizer *tok, const int32_t *ids, size_t n_ids, const lfm2_media *media,
                                 int32_t n_media, lfm2_prompt **out);
 LFM2_API void lfm2_prompt_destroy(lfm2_prompt *p); /* NULL is allowed */

@@ -61,8 +61,8 @@ static void assert_consistent(const lfm2_prompt *p, int32_t image_id)
 
 static void golden_ids(void **state)
 {
-    static const char json[] = "[{\"role\": \"user\", \"content\": [{\"type\": \"image\"}, {\"type\": \"text\", \"text\": \"What is "
-                               "in this image?\"}]}]";
+    static const char json[] = "[{\"role\": \"user\", \"content\": [{\"type\": \"image\"}, {\"type\": \"text\", \"text\": \"What "
+                               "is in this image?\"}]}]";
     const lfm2__json_limits limits = {.max_bytes = 1 << 20, .max_depth = 16, .max_values = 100000};
     const lfm2_chat_params chat = {LFM2_CHAT_VL, 1, 0};
     const lfm2_vision_params params = lfm2_vision_params_default();

@@ -62,8 +62,8 @@ static void slots_stand_where_the_parts_stood(void **state)
         {"[{\"role\": \"system\", \"content\": \"Perform ASR.\"}, {\"role\": \"user\", \"content\": [{\"type\": \"audio\"}]}]",
          "<|startoftext|><|im_start|>system\nPerform ASR.<|im_end|>\n<|im_start|>user\n%a<|im_end|>\n<|im_start|>assistant\n"},
         {"[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"a \"}, {\"type\": \"image\"}, {\"type\": "
-         "\"image\"}, {\"type\": \"text\", \"text\": \" b\"}, {\"type\": \"audio\"}, {\"type\": \"text\", \"text\": \"c\"}]}, {\"role\": "
-         "\"user\", \"content\": [{\"type\": \"audio\"}]}]",
+         "\"image\"}, {\"type\": \"text\", \"text\": \" b\"}, {\"type\": \"audio\"}, {\"type\": \"text\", \"text\": \"c\"}]}, "
+         "{\"role\": \"user\", \"content\": [{\"type\": \"audio\"}]}]",
          "<|startoftext|><|im_start|>user\na %i%i b%ac<|im_end|>\n<|im_start|>user\n%a<|im_end|>\n<|im_start|>assistant\n"},
         {"[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"words\"}]}, {\"role\": \"user\", \"content\": "
          "\"more\"}]",
@@ -88,11 +88,11 @@ static void slots_in_other_turns(void **state)
     encodes_as(*state, LFM2_CHAT_LFM25_MOE, moe_system,
                "<|startoftext|><|im_start|>system\n%i<|im_end|>\n<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n");
     encodes_as(*state, LFM2_CHAT_LFM25_MOE, past, /* what goes with the thinking goes */
-               "<|startoftext|><|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n%asaid<|im_end|>\n<|im_start|>user\ny<|im_end|>"
-               "\n<|im_start|>assistant\n");
+               "
+               ""<|startoftext|><|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n%asaid<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n");
     encodes_as(*state, LFM2_CHAT_VL, past,
-               "<|startoftext|><|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n%it</think> %asaid<|im_end|>\n<|im_start|>user\n"
-               "y<|im_end|>\n<|im_start|>assistant\n");
+               "<|startoftext|><|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n%it</think> "
+               "%asaid<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n");
 }
 
 static void without_the_flag_nothing_changes(void **state)
@@ -240,8 +240,8 @@ static size_t read_ids(const lfm2__json *list, int32_t *ids)
 
 static void golden_images(void **state)
 {
-    static const char json[] = "[{\"role\": \"user\", \"content\": [{\"type\": \"image\"}, {\"type\": \"text\", \"text\": \"What is "
-                               "in this image?\"}]}]";
+    static const char json[] = "[{\"role\": \"user\", \"content\": [{\"type\": \"image\"}, {\"type\": \"text\", \"text\": \"What "
+                               "is in this image?\"}]}]";
     const fixture *f = *state;
     lfm2__json_doc *doc = cases_of(f, GOLDEN "vl/cases.json");
     const int32_t start = lfm2_tokenizer_find(f->tok, "<|image_start|>"), end = lfm2_tokenizer_find(f->tok, "<|image_end|>");
@@ -266,8 +266,8 @@ static void golden_images(void **state)
 /* The plain form of speech checkpoints, in every variant that a caller may name where the checkpoint has no template. */
 static void golden_sounds(void **state)
 {
-    static const char json[] = "[{\"role\": \"system\", \"content\": \"Perform ASR.\"}, {\"role\": \"user\", \"content\": [{\"type\""
-                               ": \"audio\"}]}]";
+    static const char json[] = "[{\"role\": \"system\", \"content\": \"Perform ASR.\"}, {\"role\": \"user\", \"content\": "
+                               "[{\"type\": \"audio\"}]}]";
     fixture *f = *state;
     lfm2__json_doc *doc = cases_of(f, GOLDEN "audio/cases.json");
     const lfm2__json *c = lfm2__json_at(lfm2__json_root(doc), 0);
