@@ -88,8 +88,8 @@ static void slots_in_other_turns(void **state)
     encodes_as(*state, LFM2_CHAT_LFM25_MOE, moe_system,
                "<|startoftext|><|im_start|>system\n%i<|im_end|>\n<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n");
     encodes_as(*state, LFM2_CHAT_LFM25_MOE, past, /* what goes with the thinking goes */
-               "
-               ""<|startoftext|><|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n%asaid<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n");
+               "<|startoftext|><|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n%asaid<|im_end|>\n"
+               "<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n");
     encodes_as(*state, LFM2_CHAT_VL, past,
                "<|startoftext|><|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n%it</think> "
                "%asaid<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n");
