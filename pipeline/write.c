@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Text made safe for each format, and the way out to the caller. */
+#include <math.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -106,6 +107,66 @@ void lfm2__put_json(lfm2__str *s, const char *text, size_t n)
         lfm2__json_put_string(s, valid.data, valid.n);
     }
     lfm2__str_fini(&valid);
+}
+
+void lfm2__member(lfm2__str *s, const char *key)
+{
+    lfm2__str_printf(s, "%s\"%s\":", s->n > 0 && s->data[s->n - 1] == '{' ? "" : ",", key);
+}
+
+void lfm2__member_text(lfm2__str *s, const char *key, const char *text)
+{
+    lfm2__member(s, key);
+    if (text == NULL) {
+        lfm2__str_puts(s, "null");
+    } else {
+        lfm2__put_json(s, text, strlen(text));
+    }
+}
+
+void lfm2__member_int(lfm2__str *s, const char *key, int64_t v)
+{
+    lfm2__member(s, key);
+    lfm2__str_printf(s, "%lld", (long long)v);
+}
+
+void lfm2__member_true(lfm2__str *s, const char *key)
+{
+    lfm2__member(s, key);
+    lfm2__str_puts(s, "true");
+}
+
+void lfm2__member_fixed(lfm2__str *s, const char *key, int64_t v, int n_decimals)
+{
+    lfm2__member(s, key);
+    if (v < 0) {
+        lfm2__str_puts(s, "null");
+    } else {
+        lfm2__str_put_fixed(s, v, n_decimals);
+    }
+}
+
+static double power_of_ten(int n)
+{
+    double one = 1;
+    while (n-- > 0) one *= 10;
+    return one;
+}
+
+void lfm2__member_real(lfm2__str *s, const char *key, double v, int n_decimals)
+{
+    lfm2__member(s, key);
+    if (!(fabs(v) <= 1e9)) { /* NaN, too */
+        lfm2__str_puts(s, "null");
+    } else {
+        lfm2__str_put_fixed(s, (int64_t)llround(v * power_of_ten(n_decimals)), n_decimals);
+    }
+}
+
+int64_t lfm2__confidence_fixed(float confidence, int n_decimals)
+{
+    if (!(confidence >= 0)) return -1; /* NaN, too */
+    return (int64_t)llround(fmin((double)confidence, 1) * power_of_ten(n_decimals));
 }
 
 void lfm2__sink_init(lfm2__sink *sink, lfm2_runtime *rt, int (*write)(void *ctx, const char *bytes, size_t n), void *ctx)

@@ -18,6 +18,17 @@ void lfm2__put_cell(lfm2__str *s, const char *text, size_t n);
 /* A JSON string in quotes. */
 void lfm2__put_json(lfm2__str *s, const char *text, size_t n);
 
+/* Members of a JSON object that is open at the end of s, with a comma before all but its first: `"key":`, or with its value. */
+void lfm2__member(lfm2__str *s, const char *key);
+void lfm2__member_text(lfm2__str *s, const char *key, const char *text);              /* NULL: null */
+void lfm2__member_int(lfm2__str *s, const char *key, int64_t v);
+void lfm2__member_true(lfm2__str *s, const char *key);
+void lfm2__member_fixed(lfm2__str *s, const char *key, int64_t v, int n_decimals);    /* v / 10^n_decimals; negative: null */
+void lfm2__member_real(lfm2__str *s, const char *key, double v, int n_decimals);      /* rounded; not finite or over 1e9: null */
+
+/* Share of 1 in units of 10^-n_decimals, rounded; -1 if there is none. */
+int64_t lfm2__confidence_fixed(float confidence, int n_decimals);
+
 /* For XML's content and attributes: what XML cannot hold becomes U+FFFD; tabs and line breaks are written so that they stay. */
 void lfm2__put_xml(lfm2__str *s, const char *text, size_t n);
 

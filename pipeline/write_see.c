@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Writing down what was seen: text, Markdown, JSON. */
-#include <math.h>
 #include <string.h>
 
 #include "base/runtime_impl.h"
 #include "pipeline/write_see_impl.h"
-
-int64_t lfm2__see_confidence_fixed(float confidence, int n_decimals)
-{
-    int64_t one = 1;
-    while (n_decimals-- > 0) one *= 10;
-    if (!(confidence >= 0)) return -1; /* NaN, too */
-    return confidence >= 1 ? one : (int64_t)lround((double)confidence * (double)one);
-}
 
 static const char *task_name(lfm2_see_task task)
 {
@@ -141,63 +132,29 @@ static void md_item(lfm2__see_doc *doc, int32_t i)
 
 /* --- JSON --- */
 
-static void put_key(lfm2__str *s, const char *key)
-{
-    lfm2__str_printf(s, "%s\"%s\":", s->n > 0 && s->data[s->n - 1] == '{' ? "" : ",", key);
-}
-
-static void json_text(lfm2__str *s, const char *key, const char *text)
-{
-    put_key(s, key);
-    lfm2__put_json(s, text, strlen(text));
-}
-
-static void json_int(lfm2__str *s, const char *key, int64_t v)
-{
-    put_key(s, key);
-    lfm2__str_printf(s, "%lld", (long long)v);
-}
-
-/* null for a negative one: not known */
-static void json_fixed(lfm2__str *s, const char *key, int64_t v, int n_decimals)
-{
-    put_key(s, key);
-    if (v < 0) {
-        lfm2__str_puts(s, "null");
-    } else {
-        lfm2__str_put_fixed(s, v, n_decimals);
-    }
-}
-
 static void json_confidence(lfm2__str *s, float confidence)
 {
-    json_fixed(s, "confidence", lfm2__see_confidence_fixed(confidence, 4), 4);
-}
-
-static void json_true(lfm2__str *s, const char *key)
-{
-    put_key(s, key);
-    lfm2__str_puts(s, "true");
+    lfm2__member_fixed(s, "confidence", lfm2__confidence_fixed(confidence, 4), 4);
 }
 
 static void json_tiles(lfm2__str *s, const lfm2_see_image_info *image)
 {
-    put_key(s, "tiles");
+    lfm2__member(s, "tiles");
     lfm2__str_printf(s, "[%d,%d]", image->tile_cols, image->tile_rows);
 }
 
 static void json_lines(lfm2__str *s, const lfm2_see_result *r)
 {
-    put_key(s, "lines");
+    lfm2__member(s, "lines");
     lfm2__str_puts(s, "[");
     for (int32_t i = 0; i < r->n_lines; i++) {
         const lfm2_see_line *line = &r->lines[i];
         lfm2__str_puts(s, i > 0 ? ",{" : "{");
-        json_text(s, "text", line->text);
-        put_key(s, "box");
+        lfm2__member_text(s, "text", line->text);
+        lfm2__member(s, "box");
         lfm2__str_printf(s, "[%d,%d,%d,%d]", line->box.x, line->box.y, line->box.w, line->box.h);
         json_confidence(s, line->confidence);
-        if (line->stop != LFM2_STOP_EOS) json_text(s, "stop", lfm2_stop_name(line->stop));
+        if (line->stop != LFM2_STOP_EOS) lfm2__member_text(s, "stop", lfm2_stop_name(line->stop));
         lfm2__str_puts(s, "}");
     }
     lfm2__str_puts(s, "]");
@@ -205,18 +162,18 @@ static void json_lines(lfm2__str *s, const lfm2_see_result *r)
 
 static void json_images(lfm2__str *s, const lfm2_see_result *r)
 {
-    put_key(s, "images");
+    lfm2__member(s, "images");
     lfm2__str_puts(s, "[");
     for (int32_t i = 0; i < r->n_images; i++) {
         const lfm2_see_image_info *image = &r->images[i];
         lfm2__str_puts(s, i > 0 ? ",{" : "{");
-        json_int(s, "width", image->width);
-        json_int(s, "height", image->height);
+        lfm2__member_int(s, "width", image->width);
+        lfm2__member_int(s, "height", image->height);
         json_tiles(s, image);
-        json_int(s, "tokens", image->n_tok);
-        json_int(s, "inputs", image->n_inputs);
-        json_int(s, "cached", image->n_cached);
-        if (image->partial) json_true(s, "partial");
+        lfm2__member_int(s, "tokens", image->n_tok);
+        lfm2__member_int(s, "inputs", image->n_inputs);
+        lfm2__member_int(s, "cached", image->n_cached);
+        if (image->partial) lfm2__member_true(s, "partial");
         lfm2__str_puts(s, "}");
     }
     lfm2__str_puts(s, "]");
@@ -225,14 +182,14 @@ static void json_images(lfm2__str *s, const lfm2_see_result *r)
 static void json_timing(lfm2__str *s, const lfm2_see_item *item)
 {
     const lfm2_see_result *r = item->result;
-    put_key(s, "timing_ms");
+    lfm2__member(s, "timing_ms");
     lfm2__str_puts(s, "{");
-    json_fixed(s, "load", item->load_us, 3);
-    json_fixed(s, "decode", item->decode_us, 3);
-    json_fixed(s, "preprocess", r->preprocess_us, 3);
-    json_fixed(s, "encode", r->encode_us, 3);
-    json_fixed(s, "prefill", r->prefill_us, 3);
-    json_fixed(s, "generate", r->generate_us, 3);
+    lfm2__member_fixed(s, "load", item->load_us, 3);
+    lfm2__member_fixed(s, "decode", item->decode_us, 3);
+    lfm2__member_fixed(s, "preprocess", r->preprocess_us, 3);
+    lfm2__member_fixed(s, "encode", r->encode_us, 3);
+    lfm2__member_fixed(s, "prefill", r->prefill_us, 3);
+    lfm2__member_fixed(s, "generate", r->generate_us, 3);
     lfm2__str_puts(s, "}");
 }
 
@@ -241,19 +198,19 @@ static void json_object(lfm2__str *s, const lfm2_see_item *item)
     static const lfm2_see_image_info none = {0};
     const lfm2_see_result *r = item->result;
     lfm2__str_puts(s, "{\"schema_version\":1");
-    json_text(s, "file", item->file);
-    if (item->page >= 0) json_int(s, "page", (int64_t)item->page + 1);
-    if (item->pts_us >= 0) json_fixed(s, "time_ms", item->pts_us, 3);
-    json_text(s, "task", task_name(r->task));
-    json_text(s, "text", r->text);
-    if (r->blank) json_true(s, "blank");
-    json_text(s, "stop", lfm2_stop_name(r->stop));
-    put_key(s, "tokens");
+    lfm2__member_text(s, "file", item->file);
+    if (item->page >= 0) lfm2__member_int(s, "page", (int64_t)item->page + 1);
+    if (item->pts_us >= 0) lfm2__member_fixed(s, "time_ms", item->pts_us, 3);
+    lfm2__member_text(s, "task", task_name(r->task));
+    lfm2__member_text(s, "text", r->text);
+    if (r->blank) lfm2__member_true(s, "blank");
+    lfm2__member_text(s, "stop", lfm2_stop_name(r->stop));
+    lfm2__member(s, "tokens");
     lfm2__str_puts(s, "{");
-    json_int(s, "image", r->n_image_tok);
+    lfm2__member_int(s, "image", r->n_image_tok);
     json_tiles(s, r->n_images > 0 ? &r->images[0] : &none);
-    json_int(s, "prompt", r->n_prompt_tok);
-    json_int(s, "output", r->n_output_tok);
+    lfm2__member_int(s, "prompt", r->n_prompt_tok);
+    lfm2__member_int(s, "output", r->n_output_tok);
     lfm2__str_puts(s, "}");
     json_confidence(s, r->confidence);
     json_lines(s, r);

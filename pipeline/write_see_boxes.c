@@ -132,7 +132,7 @@ static void hocr_page(lfm2__str *s, const lfm2_see_item *item, int32_t i)
     lfm2__str_puts(s, "&quot;; ");
     put_bbox(s, lfm2__see_page_box(item));
     lfm2__str_printf(s, "; ppageno %d; x_stop %s", i, lfm2_stop_name(r->stop));
-    const int64_t percent = lfm2__see_confidence_fixed(r->confidence, 4);
+    const int64_t percent = lfm2__confidence_fixed(r->confidence, 4);
     if (percent >= 0) {
         lfm2__str_puts(s, "; x_conf ");
         lfm2__str_put_fixed(s, percent, 2);
@@ -149,7 +149,7 @@ static void hocr_line(lfm2__str *s, const lfm2__see_place *line, int32_t page, i
     if (line->stop != LFM2_STOP_EOS) lfm2__str_printf(s, "; x_stop %s", lfm2_stop_name(line->stop));
     lfm2__str_printf(s, "\"><span class=\"ocrx_word\" id=\"word_%d_%d\" title=\"", page, number);
     put_bbox(s, line->box);
-    const int64_t percent = lfm2__see_confidence_fixed(line->confidence, 4);
+    const int64_t percent = lfm2__confidence_fixed(line->confidence, 4);
     if (percent >= 0) {
         lfm2__str_puts(s, "; x_wconf ");
         lfm2__str_put_fixed(s, percent, 2);
@@ -257,7 +257,7 @@ static void put_place(lfm2__str *s, lfm2_text_box b)
 
 static void put_share(lfm2__str *s, const char *attribute, float confidence)
 {
-    const int64_t share = lfm2__see_confidence_fixed(confidence, 4);
+    const int64_t share = lfm2__confidence_fixed(confidence, 4);
     if (share < 0) return;
     lfm2__str_printf(s, " %s=\"", attribute);
     lfm2__str_put_fixed(s, share, 4);
@@ -312,7 +312,7 @@ static void tsv_row(lfm2__str *s, int level, int32_t page, int32_t block, int32_
 {
     lfm2__str_printf(s, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t", level, page, block, level > 2 ? 1 : 0, line,
                      level > 4 ? 1 : 0, b.x, b.y, b.w, b.h);
-    const int64_t percent = lfm2__see_confidence_fixed(confidence, 4);
+    const int64_t percent = lfm2__confidence_fixed(confidence, 4);
     if (percent >= 0) {
         lfm2__str_put_fixed(s, percent, 2);
     } else {

@@ -20,9 +20,6 @@ typedef void lfm2__see_item_fn(lfm2__see_doc *doc, int32_t i);
 lfm2__see_doc_fn lfm2__hocr_begin, lfm2__hocr_end, lfm2__alto_begin, lfm2__alto_end, lfm2__tsv_begin;
 lfm2__see_item_fn lfm2__hocr_item, lfm2__alto_item, lfm2__tsv_item;
 
-/* Share of 1 in units of 10^-n_decimals, rounded; -1 if there is none. */
-int64_t lfm2__see_confidence_fixed(float confidence, int n_decimals);
-
 /* 1 if any of its images was cut short or damaged. */
 int lfm2__see_is_partial(const lfm2_see_result *r);
 
