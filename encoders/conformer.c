@@ -68,6 +68,11 @@ void lfm2_audio_scratch_destroy(lfm2_audio_scratch *s)
     lfm2__free(rt, s);
 }
 
+int64_t lfm2_audio_scratch_adapter_us(const lfm2_audio_scratch *s)
+{
+    return s ? s->adapter_us : 0;
+}
+
 /* x += ff(norm(x)) / 2; h: scratch [n_tok, d] */
 static int feed_forward(lfm2_audio_scratch *s, const lfm2__ff *ff, float *x, float *h, int32_t n_tok)
 {
@@ -119,7 +124,9 @@ static int run(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *out, fl
     float *x = lfm2__arena_alloc(&s->arena, n, d * sizeof(float)), *h = lfm2__arena_alloc(&s->arena, n, d * sizeof(float));
     int rc = lfm2__audio_subsample(s, b, x);
     for (int32_t l = 0; rc == 0 && l < enc->cfg.n_layers; l++) rc = run_layer(s, &enc->layers[l], b, x, h);
+    const int64_t start_us = lfm2__now_us();
     if (rc == 0) rc = adapt(s, b->n_tok, x, h, out);
+    s->adapter_us = lfm2__now_us() - start_us;
     if (rc == 0 && ctc) rc = lfm2__audio_ctc(enc, x, b->n_tok, ctc);
     lfm2__arena_release(&s->arena, mark);
     if (rc == 0) rc = lfm2_weights_check(enc->w); /* of a file cut short meanwhile, zeros or worse were read */

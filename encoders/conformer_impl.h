@@ -99,6 +99,7 @@ int lfm2__audio_tensors(lfm2_audio_encoder *enc, lfm2__audio_tensor_fn *fn, void
 struct lfm2_audio_scratch {
     const lfm2_audio_encoder *enc;
     int32_t cap_tok, n_threads;
+    int64_t adapter_us;             /* of the last call */
     float *sinusoid;                /* f32 [2 cap_tok - 1, d]: row cap_tok - 1 - r is distance r */
     lfm2__arena arena;
 };

@@ -87,6 +87,11 @@ void lfm2_vision_run_destroy(lfm2_vision_run *r)
     lfm2__free(rt, r);
 }
 
+int64_t lfm2_vision_run_project_us(const lfm2_vision_run *r)
+{
+    return r ? r->project_us : 0;
+}
+
 /* Check all grids; *n_tok: tokens of all of them. */
 static int check_inputs(const lfm2_vision_run *r, const lfm2_vision_grid *inputs, int32_t n_inputs, int32_t cap_tok, int32_t *n_tok)
 {
@@ -135,6 +140,7 @@ int lfm2_vision_encode(lfm2_vision_run *r, const float *patches, const lfm2_visi
     const int32_t f2 = v->cfg.downsample * v->cfg.downsample;
     const size_t patch_n = 3 * (size_t)v->cfg.patch_px * (size_t)v->cfg.patch_px;
     int32_t total = 0;
+    r->project_us = 0;
     int rc = check_inputs(r, inputs, n_inputs, cap_tok, &total);
     if (rc == 0) rc = lfm2_weights_check(v->w);
     for (int32_t done = 0; rc == 0 && done < n_inputs;) {
@@ -142,7 +148,9 @@ int lfm2_vision_encode(lfm2_vision_run *r, const float *patches, const lfm2_visi
         const lfm2__vision_batch b = next_batch(r, inputs + done, n_inputs - done);
         float *x = lfm2__arena_alloc(&r->scratch, (size_t)b.n_patches, (size_t)v->cfg.d_vision * sizeof(float));
         rc = lfm2__vision_tower(r, &b, patches, x);
+        const int64_t start_us = lfm2__now_us();
         if (rc == 0) rc = lfm2__vision_project(r, &b, x, out);
+        r->project_us += lfm2__now_us() - start_us;
         lfm2__arena_release(&r->scratch, mark);
         const size_t n = (size_t)(b.n_patches / f2) * (size_t)v->cfg.d_model;
         if (rc == 0 && !all_finite(out, n)) rc = lfm2__fail(v->rt, LFM2_ERR_NONFINITE, "image encoder: a value is not finite");

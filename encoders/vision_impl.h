@@ -50,6 +50,7 @@ struct lfm2_vision {
 struct lfm2_vision_run {
     const lfm2_vision *v;
     int32_t cap_patches, n_threads;
+    int64_t project_us; /* of the last call */
     lfm2__arena scratch;
 };
 

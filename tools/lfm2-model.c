@@ -26,10 +26,12 @@ static const cli_verb verbs[] = {
      "FILE holds a JSON list of {role, content}, or an object with \"messages\" and \"tools\". The start "
      "of the answer is included."},
     {"logits", "", 0, 0, "One forward pass: save the logits of the last position, print the ids and greedy continuation.",
-     "The prompt is --ids as they are, or -p TEXT as a user's turn in the chat template (after --system TEXT, if given). OUT is a "
-     "safetensors file with `logits` f32 [vocab]. Prints "
-     "{\"ids\":[...],\"n_media_tokens\":0,\"greedy\":[...]}; end tokens do not end "
-     "the -n greedy ids."},
+     "The prompt is --ids as they are, or -p TEXT as a user's turn in the chat template (after --system TEXT, if given), behind a "
+     "picture or a recording (with neither -p nor --system it is to be transcribed: --system \"Perform ASR.\"). OUT is a "
+     "safetensors file with `logits` f32 [vocab]; with a picture or recording also `embed` f32 [n_tok, d_model], and `patches` "
+     "f32 [n_patches, values] or `mel` f32 [n_frames, n_mels]. Prints {\"ids\":[...],\"n_media_tokens\":0,\"greedy\":[...]}, where "
+     "<image> stands for each embedding of a picture and nothing for those of a recording; end tokens do not end the -n greedy "
+     "ids."},
     {"generate", "", 0, 0, "Print text from a prompt.",
      "Without --chat, -p TEXT is continued as it stands, after BOS where the tokenizer wants one. With "
      "--chat it is a user's turn in "
@@ -67,6 +69,8 @@ static const cli_option options[] = {
     {"skip-special", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, DETOKENIZE, "Leave special tokens out."},
     {"messages", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, TEMPLATE, "JSON messages; - reads them from standard input."},
     {"chat", 0, CLI_FLAG, NULL, 0, 0, NULL, NULL, NULL, 0, GENERATE, "Use the chat template; without -p, talk in several turns."},
+    {"image", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, LOGITS | BENCH, "A picture that comes before the prompt."},
+    {"audio", 0, CLI_TEXT, "FILE", 0, 0, NULL, NULL, NULL, 0, LOGITS | BENCH, "A recording that comes before the prompt."},
     TOOL_OPTION_SYSTEM(LOGITS | GENERATE),
     {"chat-template", 0, CLI_ENUM, "NAME", 0, 0, "lfm2 lfm2.5 lfm2.5-moe vl", NULL, NULL, 0, TEMPLATE | LOGITS | GENERATE,
      "Template to use in place of the checkpoint's own."},
@@ -93,6 +97,7 @@ static const cli_option options[] = {
     /* shared */
     TOOL_OPTION_MODEL(INFO | TOKENIZE | DETOKENIZE | TEMPLATE | LOGITS | GENERATE | BENCH | VERIFY,
                       "A checkpoint folder, a .gguf or a .safetensors file (tokenizer verbs: or a tokenizer.json)."),
+    TOOL_OPTION_MMPROJ(LOGITS | BENCH),
     TOOL_OPTION_CHECK_MODEL(INFO | LOGITS | GENERATE | BENCH),
     TOOL_OPTIONS_PROCESS,
 };

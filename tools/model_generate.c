@@ -257,7 +257,7 @@ static int answer(job *j, talk *k, char *text, size_t n)
 
     if (rc) return rc;
     if (!tool_is_utf8(text, n)) return tool_fail(j->t, TOOL_MALFORMED, "prompt: %s", lfm2_strerror(LFM2_ERR_UTF8));
-    rc = model_messages(j->t, k->turns, k->n, &messages);
+    rc = model_messages(j->t, cli_text(&j->t->cli, "system"), k->turns, k->n, &messages);
     if (rc == 0) rc = model_encode_messages(j->t, &messages, (size_t)j->cap_tok, &ids, &n_ids);
     if (rc == 0) rc = run_turn(j, ids, n_ids);
     if (rc == 0) rc = add_reply(j, k);

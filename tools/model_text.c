@@ -124,15 +124,37 @@ static void put_message(json_out *j, const char *role, const char *text, size_t 
     json_end_object(j);
 }
 
-int model_messages(tool *t, const model_turn *turns, size_t n_turns, json_out *out)
+/* A message with a medium before its text. */
+static void put_media_message(json_out *j, const char *role, const model_turn *turn)
 {
-    const char *sys = cli_text(&t->cli, "system");
+    json_begin_object(j, NULL);
+    json_put_text(j, "role", role);
+    json_begin_array(j, "content");
+    json_begin_object(j, NULL);
+    json_put_text(j, "type", turn->slot == LFM2_SLOT_IMAGE ? "image" : "audio");
+    json_end_object(j);
+    if (turn->text) {
+        json_begin_object(j, NULL);
+        json_put_text(j, "type", "text");
+        json_put_text_n(j, "text", turn->text, turn->n);
+        json_end_object(j);
+    }
+    json_end_array(j);
+    json_end_object(j);
+}
+
+int model_messages(tool *t, const char *sys, const model_turn *turns, size_t n_turns, json_out *out)
+{
     size_t i;
 
     if (sys && !tool_is_utf8(sys, strlen(sys))) return tool_fail(t, TOOL_MALFORMED, "--system: %s", lfm2_strerror(LFM2_ERR_UTF8));
     json_begin_array(out, NULL);
     if (sys) put_message(out, "system", sys, strlen(sys));
-    for (i = 0; i < n_turns; i++) put_message(out, i % 2 ? "assistant" : "user", turns[i].text, turns[i].n);
+    for (i = 0; i < n_turns; i++) {
+        const char *role = i % 2 ? "assistant" : "user";
+        if (turns[i].slot) put_media_message(out, role, &turns[i]);
+        else put_message(out, role, turns[i].text, turns[i].n);
+    }
     json_end_array(out);
     return json_finish(out) < 0 ? no_memory(t, "messages") : 0;
 }
@@ -161,7 +183,7 @@ int model_encode_raw(tool *t, const char *text, size_t n, size_t cap, int32_t **
 
 int model_encode_messages(tool *t, const json_out *messages, size_t cap, int32_t **ids, size_t *n_ids)
 {
-    unsigned flags = cli_flag(&t->cli, "special") ? LFM2_CHAT_TRUST_CONTENT : 0;
+    const unsigned flags = LFM2_CHAT_MEDIA_SLOTS | (cli_flag(&t->cli, "special") ? LFM2_CHAT_TRUST_CONTENT : 0);
     lfm2_chat_params params;
     int rc = model_chat_params(t, &params);
 

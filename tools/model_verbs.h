@@ -20,16 +20,17 @@ int model_verify(tool *t);
 /* Template to use: --chat-template, or the checkpoint's own. Returns 0 or an exit code. */
 int model_chat_params(tool *t, lfm2_chat_params *out);
 
-/* JSON list of messages: --system if given, then n_turns texts, by user and assistant in turn. Freed by json_fini().
+/* JSON list of messages: `system` if not NULL, then n_turns turns, by user and assistant in turn. Freed by json_fini().
  * Returns 0 or an exit code. */
 typedef struct model_turn {
-    char *text;
+    char *text;   /* may be NULL if there is a slot */
     size_t n;
+    int32_t slot; /* LFM2_SLOT_* of what comes before the text; 0 = nothing */
 } model_turn;
-int model_messages(tool *t, const model_turn *turns, size_t n_turns, json_out *out);
+int model_messages(tool *t, const char *system, const model_turn *turns, size_t n_turns, json_out *out);
 
 /* Encode with BOS where the tokenizer wants it (raw), or messages through the template. *ids: freed by the caller. At most cap ids:
- * more are refused with both numbers. Return 0 or an exit code. */
+ * more are refused with both numbers. Media become slots. Return 0 or an exit code. */
 int model_encode_raw(tool *t, const char *text, size_t n, size_t cap, int32_t **ids, size_t *n_ids);
 int model_encode_messages(tool *t, const json_out *messages, size_t cap, int32_t **ids, size_t *n_ids);
 

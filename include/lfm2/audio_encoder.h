@@ -89,6 +89,8 @@ LFM2_API int32_t lfm2_audio_n_tok(int32_t n_frames);
 typedef struct lfm2_audio_scratch lfm2_audio_scratch;
 LFM2_API int lfm2_audio_scratch_create(const lfm2_audio_encoder *enc, int32_t cap_tok, lfm2_audio_scratch **out);
 LFM2_API void lfm2_audio_scratch_destroy(lfm2_audio_scratch *s);
+/* Microseconds of the last encoding with s that went into the adapter. */
+LFM2_API int64_t lfm2_audio_scratch_adapter_us(const lfm2_audio_scratch *s);
 
 typedef struct lfm2_audio_segment {
     const float *mel; /* f32 [n_frames, n_mels], normalised */

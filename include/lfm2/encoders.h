@@ -115,6 +115,9 @@ LFM2_API uint64_t lfm2_vision_run_bytes(const lfm2_vision *v, int32_t cap_patche
 LFM2_API int lfm2_vision_encode(lfm2_vision_run *r, const float *patches, const lfm2_vision_grid *inputs, int32_t n_inputs,
                                 float *out, int32_t cap_tok, int32_t *n_tok);
 
+/* Microseconds of the last lfm2_vision_encode() with r that went into the projector. */
+LFM2_API int64_t lfm2_vision_run_project_us(const lfm2_vision_run *r);
+
 LFM2_END_DECLS
 
 #endif

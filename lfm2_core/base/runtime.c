@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cpu.h"
 #include "base/mathsafe.h"
@@ -233,6 +234,13 @@ void lfm2_runtime_abort(lfm2_runtime *rt)
 void lfm2_runtime_clear_abort(lfm2_runtime *rt)
 {
     if (rt != NULL) atomic_store_explicit(&rt->aborted, 0, memory_order_relaxed);
+}
+
+int64_t lfm2__now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 int lfm2__aborted(const lfm2_runtime *rt)

@@ -23,6 +23,9 @@ void *lfm2__grow(lfm2_runtime *rt, void *p, size_t old_bytes, size_t new_bytes) 
 /* Free what the functions above gave; NULL is allowed. */
 void lfm2__free(lfm2_runtime *rt, void *p);
 
+/* Microseconds of a clock that only goes forward. */
+int64_t lfm2__now_us(void);
+
 /* Copy of n bytes with a NUL behind it; NULL on failure. */
 char *lfm2__strndup(lfm2_runtime *rt, const char *s, size_t n) LFM2__NODISCARD;
 

@@ -2,6 +2,7 @@
  * The scheduler: in every step each sequence that decodes takes part with a token, and what room is left is for prompts. */
 #include "lfm2/batch.h"
 
+#include "base/runtime_impl.h"
 #include "model/batch_impl.h"
 #include "model/model_impl.h"
 

@@ -3,18 +3,10 @@
 #include "model/job.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/runtime_impl.h"
 #include "model/model_impl.h"
 #include "model/sampler_impl.h"
-
-int64_t lfm2__now_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static int check_params(lfm2_runtime *rt, const lfm2_generate_params *p)
 {

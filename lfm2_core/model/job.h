@@ -39,6 +39,5 @@ typedef enum lfm2__turn {
 int lfm2__run_sample(lfm2__run *r, const lfm2_session *s, const float *logits) LFM2__NODISCARD;
 
 int lfm2__run_is_late(const lfm2__run *r);
-int64_t lfm2__now_us(void);
 
 #endif
