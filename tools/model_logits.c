@@ -90,7 +90,9 @@ static int set_up(job *j)
     j->next = malloc((size_t)c->n_vocab * sizeof *j->next);
     j->greedy = malloc(((size_t)j->n_greedy + 1) * sizeof *j->greedy);
     j->spans = calloc((size_t)n_parts, sizeof *j->spans);
-    if (!j->logits || !j->next || !j->greedy || !j->spans) return tool_fail(t, TOOL_NOMEM, "logits: %s", lfm2_strerror(LFM2_ERR_NOMEM));
+    if (!j->logits || !j->next || !j->greedy || !j->spans) {
+        return tool_fail(t, TOOL_NOMEM, "logits: %s", lfm2_strerror(LFM2_ERR_NOMEM));
+    }
     return 0;
 }
 

@@ -28,8 +28,8 @@ typedef struct model_media {
 
 /* Which of --image and --audio is given. Returns 0 or an exit code. */
 int model_media_choose(tool *t, model_media *m);
-/* Load the encoder that belongs to the model of that path; or make one up from a config.json, for a model of d_model. Return 0 or an
- * exit code, and so below. */
+/* Load the encoder that belongs to the model of that path; or make one up from a config.json, for a model of d_model. Return 0 or
+ * an exit code, and so below. */
 int model_media_load(model_media *m, const char *model_path);
 int model_media_load_random(model_media *m, const char *config_path, lfm2_dtype type, uint64_t seed, int32_t d_model);
 /* From the file to embeddings; may be called again. */

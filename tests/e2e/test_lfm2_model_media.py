@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""lfm2-model with pictures and recordings, against what the reference implementation made of them. Usage: see tool_case.py"""
+import json
+import math
+import shutil
+import unittest
+
+from tool_case import GOLDEN, ORACLE, SANITIZED, Case, main, nmse, read_safetensors
+
+VL = ORACLE / "golden/vl"
+AUDIO = ORACLE / "golden/audio"
+SLOW = {"large.png", "wide.jpg", "vga.jpg", "tall.png"}  # with sanitizers
+PROMPT = "What is in this image?"
+
+
+def cases(folder):
+    found = json.loads((folder / "cases.json").read_text("utf-8"))
+    return [c for c in found if not (SANITIZED and c["file"] in SLOW)]
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+class MediaCase(Case):
+    def checkpoint(self, folder):
+        """The folder as it is published: with the tokenizer, which all reference checkpoints share."""
+        to = self.dir / folder.name
+        if to.exists():
+            return to
+        self.copy_model(folder.name, of=folder)
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            shutil.copy(GOLDEN / name, to / name)
+        return to
+
+    def as_gguf(self, folder):
+        """The language model as GGUF, beside the reference's own encoder file."""
+        to = self.dir / f"{folder.name}-gguf"
+        to.mkdir()
+        self.run_tool("convert", self.checkpoint(folder), to / "model.gguf", "--type", "BF16", "-q")
+        for written in to.glob("mmproj*"):
+            written.unlink()
+        shutil.copy(folder / "mmproj-bf16.gguf", to)
+        return to / "model.gguf"
+
+    def media(self, model, *args, n=16):
+        out = self.dir / "out.safetensors"
+        printed = self.run_json("logits", "-m", model, *args, "-n", n, "-o", out)
+        self.assertEqual(list(printed), ["ids", "n_media_tokens", "greedy"])
+        return printed, read_safetensors(out)
+
+    def check(self, printed, tensors, case, expected):
+        self.assertEqual(printed["n_media_tokens"], len(expected[case["embed"]][1]) // 128)
+        shape, got = tensors["embed"]
+        self.assertEqual(shape, expected[case["embed"]][0])
+        want = expected[case["embed"]][1]
+        for t in range(0, len(want), 128):
+            self.assertGreaterEqual(cosine(got[t:t + 128], want[t:t + 128]), 0.9999, f"{case['file']}: token {t // 128}")
+        self.assertLessEqual(nmse(tensors["logits"][1], expected[case["logits"]][1]), 1e-3)
+        self.assertEqual(printed["greedy"], case["greedy"])
+
+
+class Pictures(MediaCase):
+    def test_golden(self):
+        expected = read_safetensors(VL / "expected.safetensors")
+        for model in (self.checkpoint(VL), self.as_gguf(VL)):
+            for case in cases(VL):
+                printed, tensors = self.media(model, "--image", VL / case["file"], "-p", PROMPT)
+                self.assertEqual(printed["ids"], case["ids"])
+                self.check(printed, tensors, case, expected)
+                n_patches = sum(rows * cols for rows, cols in case["spatial_shapes"])
+                shape, got = tensors["patches"]
+                self.assertEqual(shape, [n_patches, 768])
+                want = expected[case["patches"]][1]  # of the first patches
+                off = [abs(a - b) for a, b in zip(got, want)]
+                limit = 1e-6 if case["file"] == "exact.png" else 2 / 255
+                self.assertLessEqual(sum(x > limit for x in off), 0 if case["file"] == "exact.png" else len(want) * 0.05)
+
+    def test_encoder_named_and_found(self):
+        model = self.as_gguf(VL)
+        args = ["--image", VL / "small.png", "-p", PROMPT]
+        found = self.media(model, *args)
+        moved = self.dir / "elsewhere.gguf"
+        shutil.move(model.parent / "mmproj-bf16.gguf", moved)
+        self.assertEqual(self.media(model, *args, "--mmproj", moved), found)
+        self.assertEqual(self.media(model.parent, *args, "--mmproj", moved), found)
+        out = ["-o", self.dir / "x"]
+        self.refuse(2, "no mmproj*.gguf beside it", "logits", "-m", model, *args, *out)
+        for name in ("mmproj-a.gguf", "mmproj-b.gguf"):
+            shutil.copy(moved, model.parent / name)
+        self.refuse(2, "2 mmproj*.gguf beside it", "logits", "-m", model, *args, *out)
+        self.refuse(2, "clip", "logits", "-m", model, *args, "--mmproj", AUDIO / "mmproj-bf16.gguf", *out)
+        self.refuse(2, str(model), "logits", "-m", model, *args, "--mmproj", model, *out)
+
+    def test_turns(self):
+        model = self.checkpoint(VL)
+        plain, _ = self.media(model, "--image", VL / "small.png", n=0)
+        named, _ = self.media(model, "--image", VL / "small.png", "-p", "", n=0)
+        self.assertEqual(plain["ids"], named["ids"])
+        told, _ = self.media(model, "--image", VL / "small.png", "--system", "Be brief.", "-p", "<image> <|im_end|>", n=0)
+        self.assertEqual(told["n_media_tokens"], plain["n_media_tokens"])
+        text = self.run_json("detokenize", "-m", model, "--ids", json.dumps(told["ids"]))["text"]
+        seen = "<|image_start|>" + "<image>" * told["n_media_tokens"] + "<|image_end|>"
+        self.assertEqual(text, f"<|startoftext|><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{seen}<image> <|im_end|>"
+                               "<|im_end|>\n<|im_start|>assistant\n")
+        self.assertEqual(told["ids"].count(22), told["n_media_tokens"])  # what the user typed is no picture
+
+    def test_refused(self):
+        model = self.checkpoint(VL)
+        out = self.dir / "x"
+        tail = ["-p", "a", "-o", out]
+        self.refuse(3, "none.png", "logits", "-m", model, "--image", self.dir / "none.png", *tail)
+        self.refuse(4, "cases.json", "logits", "-m", model, "--image", VL / "cases.json", *tail)
+        self.refuse(4, "0x0.png", "logits", "-m", model, "--image", ORACLE / "images/hostile/0x0.png", *tail)
+        self.refuse(2, str(model), "logits", "-m", model, "--audio", AUDIO / "jfk.wav", *tail)
+        self.refuse(2, str(GOLDEN), "logits", "-m", GOLDEN, "--image", VL / "small.png", *tail)
+        self.refuse(1, "exclude each other", "logits", "-m", model, "--image", VL / "small.png", "--audio", AUDIO / "jfk.wav", *tail)
+        self.refuse(1, "exclude each other", "logits", "-m", model, "--image", VL / "small.png", "--ids", "1", "-o", out)
+        self.refuse(4, "tokens and 4090 to come", "logits", "-m", model, "--image", VL / "small.png", *tail, "-n", "4090")
+        self.assertFalse(out.exists())
+
+    def test_a_damaged_picture_is_said_to_be_one(self):
+        cut = self.dir / "cut.png"
+        cut.write_bytes((VL / "exact.png").read_bytes()[:30000])
+        _, err = self.run_tool("logits", "-m", self.checkpoint(VL), "--image", cut, "-p", "a", "-o", self.dir / "x")
+        self.assertIn("damaged or cut short", err)
+
+
+class Recordings(MediaCase):
+    def test_golden(self):
+        expected = read_safetensors(AUDIO / "expected.safetensors")
+        for model in (self.checkpoint(AUDIO), self.as_gguf(AUDIO)):
+            for case in cases(AUDIO):
+                printed, tensors = self.media(model, "--audio", AUDIO / case["file"], "--system", "Perform ASR.", n=12)
+                self.assertEqual(printed["ids"], case["prefix"] + case["suffix"])
+                self.assertEqual(printed["n_media_tokens"], case["n_audio_tokens"])
+                self.check(printed, tensors, case, expected)
+                shape, got = tensors["mel"]
+                self.assertEqual(shape, [case["mel_frames"], 128])
+                self.assertLessEqual(max(abs(a - b) for a, b in zip(got, expected[case["mel"]][1])), 1e-3)
+
+    def test_a_recording_alone_is_to_be_transcribed(self):
+        model = self.checkpoint(AUDIO)
+        file = AUDIO / "8s_do_you_live_here.wav"
+        alone, _ = self.media(model, "--audio", file, n=0)
+        told, _ = self.media(model, "--audio", file, "--system", "Perform ASR.", n=0)
+        asked, _ = self.media(model, "--audio", file, "-p", "What is said?", n=0)
+        self.assertEqual(alone, told)
+        text = self.run_json("detokenize", "-m", model, "--ids", json.dumps(asked["ids"]))["text"]
+        self.assertEqual(text, "<|startoftext|><|im_start|>user\nWhat is said?<|im_end|>\n<|im_start|>assistant\n")
+
+    def test_refused(self):
+        model = self.checkpoint(AUDIO)
+        tail = ["-o", self.dir / "x"]
+        short = self.dir / "short.wav"
+        data = (AUDIO / "jfk.wav").read_bytes()
+        short.write_bytes(data[:40] + (600).to_bytes(4, "little") + data[44:644])
+        self.refuse(4, "the encoder takes 320 to", "logits", "-m", model, "--audio", short, *tail)
+        self.refuse(3, "none.wav", "logits", "-m", model, "--audio", self.dir / "none.wav", *tail)
+        self.refuse(4, "cases.json", "logits", "-m", model, "--audio", AUDIO / "cases.json", *tail)
+        self.refuse(2, str(model), "logits", "-m", model, "--image", VL / "small.png", *tail)
+
+
+if __name__ == "__main__":
+    main()
