@@ -7,8 +7,8 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "kernels/kernels_impl.h"
-#include "lfm2/audio_encoder.h"
+#include "base/utf8.h"
+#include "encoders/conformer_impl.h"
 #include "weights/gguf_write.h"
 
 #define GOLDEN LFM2_TEST_DIR "/oracle/golden/audio"
@@ -255,6 +255,9 @@ static void test_hostile_gguf(void **state)
         { "clip.audio.attention.layer_norm_epsilon", 1, NULL, LFM2_ERR_UNSUPPORTED },
         { "clip.audio.attention.layer_norm_epsilon", 2, NULL, LFM2_ERR_FORMAT },
         { "clip.has_audio_encoder", UINT32_MAX, NULL, LFM2_ERR_UNSUPPORTED },
+        { "lfm2.audio.ctc.upsample", 4, NULL, LFM2_ERR_FORMAT }, /* without an alphabet */
+        { "lfm2.audio.ctc.upsample", 17, NULL, LFM2_ERR_FORMAT },
+        { "lfm2.audio.ctc.alphabet", 4, NULL, LFM2_ERR_FORMAT }, /* no string */
         { "clip.projector_type", UINT32_MAX, NULL, LFM2_ERR_UNSUPPORTED },
         { "general.architecture", UINT32_MAX, NULL, LFM2_ERR_UNSUPPORTED },
         { NULL, 0, "a.blk.0.ffn_up.weight", LFM2_ERR_FORMAT },
@@ -326,6 +329,15 @@ static void test_hostile_json(void **state)
         { "\"window_size\": 0.025", "\"window_size\": 0.02", LFM2_ERR_UNSUPPORTED, "window_size" },
         { "\"encoder\":", "\"encoders\":", LFM2_ERR_UNSUPPORTED, "encoder" },
         { "\"preprocessor\":", "\"processor\":", LFM2_ERR_UNSUPPORTED, "preprocessor" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"upsample\": 4, \"alphabet\": \" ab\"},", LFM2_ERR_FORMAT, "ctc_head.weight" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"upsample\": 0, \"alphabet\": \" ab\"},", LFM2_ERR_FORMAT, "upsample" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"upsample\": 17, \"alphabet\": \" ab\"},", LFM2_ERR_FORMAT, "upsample" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"alphabet\": \" ab\"},", LFM2_ERR_FORMAT, "upsample" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"upsample\": 4},", LFM2_ERR_FORMAT, "alphabet" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"upsample\": 4, \"alphabet\": 7},", LFM2_ERR_FORMAT, "alphabet" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"upsample\": 4, \"alphabet\": \"\"},", LFM2_ERR_FORMAT, "alphabet" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": {\"upsample\": 4, \"alphabet\": \"abca\"},", LFM2_ERR_FORMAT, "class 4 is the same as 1" },
+        { "\"codebooks\": 8,", "\"codebooks\": 8, \"ctc\": [4],", LFM2_ERR_FORMAT, "upsample" },
         { "\"codebooks\": 8,", "\"codebooks\": 8", LFM2_ERR_FORMAT, "config.json" },
     };
     test_log log = { 0 };
@@ -411,6 +423,84 @@ static void test_refused(void **state)
     test_free(out);
 }
 
+/* The head of a small encoder: probabilities, the very embeddings of a pass without it, each segment as if it were alone. */
+static void test_ctc(void **state)
+{
+    (void)state;
+    enum { MELS = 8, OUT = 4, CLASSES = 4, UP = 2, CAP = 16 };
+    static const int32_t lengths[] = { 41, 9, 64 };
+    static const uint32_t alphabet[CLASSES] = { 0, ' ', 'a', 0xE4 };
+    lfm2_runtime *rt = runtime(2, 0, NULL, NULL);
+    lfm2_audio_encoder *enc = NULL, *without = NULL;
+    lfm2_audio_scratch *s = NULL;
+    lfm2_audio_segment segs[3];
+    float out[CAP * OUT], again[CAP * OUT], ctc[CAP * UP * CLASSES], alone[CAP * UP * CLASSES];
+    int32_t n = 0, at = 0;
+    assert_int_equal(lfm2_audio_encoder_load(rt, LFM2_TEST_DIR "/fuzz/corpus/audio_config/ctc.gguf", &enc), 0);
+    assert_int_equal(lfm2_audio_encoder_config(enc)->n_ctc_classes, CLASSES);
+    assert_int_equal(lfm2_audio_encoder_config(enc)->ctc_upsample, UP);
+    assert_memory_equal(lfm2_audio_ctc_alphabet(enc), alphabet, sizeof(alphabet));
+    assert_int_equal(lfm2_audio_scratch_create(enc, CAP, &s), 0);
+    for (int i = 0; i < 3; i++) segs[i] = (lfm2_audio_segment){ make_frames(64, (uint32_t)i), lengths[i] }; /* wider than needed */
+    assert_int_equal(lfm2_audio_encode_ctc(enc, segs, 3, s, out, ctc, CAP, &n), 0);
+    assert_int_equal(n, 6 + 2 + 8);
+    for (int r = 0; r < n * UP; r++) {
+        double sum = 0;
+        for (int c = 0; c < CLASSES; c++) sum += exp((double)ctc[r * CLASSES + c]);
+        assert_true(fabs(sum - 1) < 1e-6);
+    }
+    assert_int_equal(lfm2_audio_encode(enc, segs, 3, s, again, CAP, &n), 0);
+    assert_memory_equal(out, again, sizeof(out));
+    for (int i = 0; i < 3; i++, at += n) {
+        assert_int_equal(lfm2_audio_encode_ctc(enc, &segs[i], 1, s, again, alone, CAP, &n), 0);
+        assert_memory_equal(alone, ctc + at * UP * CLASSES, (size_t)(n * UP * CLASSES) * sizeof(float));
+    }
+    lfm2_audio_scratch_destroy(s);
+    lfm2_audio_encoder_unload(enc);
+    assert_int_equal(lfm2_audio_encoder_load(rt, MMPROJ, &without), 0);
+    assert_null(lfm2_audio_ctc_alphabet(without));
+    assert_null(lfm2_audio_ctc_alphabet(NULL));
+    assert_int_equal(lfm2_audio_encoder_config(without)->n_ctc_classes, 0);
+    assert_int_equal(lfm2_audio_encoder_config(without)->ctc_upsample, 0);
+    assert_int_equal(lfm2_audio_scratch_create(without, CAP, &s), 0);
+    assert_int_equal(lfm2_audio_encode_ctc(without, segs, 1, s, out, ctc, CAP, &n), LFM2_ERR_UNSUPPORTED);
+    lfm2_audio_scratch_destroy(s);
+    lfm2_audio_encoder_unload(without);
+    for (int i = 0; i < 3; i++) test_free((void *)(uintptr_t)segs[i].mel);
+    lfm2_runtime_destroy(rt);
+}
+
+static void test_alphabet(void **state)
+{
+    (void)state;
+    test_log log = { 0 };
+    lfm2_runtime *rt = runtime(1, 0, NULL, &log);
+    uint32_t *alphabet = NULL;
+    int32_t n = -7;
+    char *many = test_malloc(4 * LFM2__AUDIO_MAX_CLASSES + 4);
+    size_t n_many = 0;
+    for (uint32_t cp = 0x10000; cp < 0x10000 + LFM2__AUDIO_MAX_CLASSES; cp++) n_many += lfm2__utf8_encode(cp, many + n_many);
+    assert_int_equal(lfm2__audio_alphabet(rt, "x", many, n_many - 4, &alphabet, &n), 0);
+    assert_int_equal(n, LFM2__AUDIO_MAX_CLASSES);
+    lfm2__free(rt, alphabet);
+    alphabet = NULL;
+    n = -7;
+    const struct {
+        const char *text;
+        size_t n;
+    } bad[] = { { "", 0 }, { "a\xff", 2 }, { "a\xc3", 2 }, { "a\0b", 3 }, { "\xc3\xa4 \xc3\xa4", 5 }, { many, n_many },
+                { many, n_many + 4 } };
+    for (size_t i = 0; i < LFM2__COUNT_OF(bad); i++) {
+        log.n_lines = 0;
+        assert_int_equal(lfm2__audio_alphabet(rt, "x", bad[i].text, bad[i].n, &alphabet, &n), LFM2_ERR_FORMAT);
+        assert_int_equal(log.n_lines, 1);
+        assert_null(alphabet);
+        assert_int_equal(n, -7);
+    }
+    test_free(many);
+    lfm2_runtime_destroy(rt);
+}
+
 /* A negative variance, which no training gives: refused by name. */
 static void test_impossible_variance(void **state)
 {
@@ -474,6 +564,8 @@ int main(void)
         cmocka_unit_test(test_hostile_gguf),
         cmocka_unit_test(test_hostile_json),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_ctc),
+        cmocka_unit_test(test_alphabet),
         cmocka_unit_test(test_impossible_variance),
         cmocka_unit_test(test_no_memory),
     };
