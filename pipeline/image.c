@@ -31,13 +31,15 @@ typedef struct decoder {
 #endif
 #ifdef LFM2_HAVE_LIBAV
 #define AV_DECODE lfm2__av_image_decode
+#define WEBP_DECODE lfm2__webp_decode
 #else
 #define AV_DECODE NULL
+#define WEBP_DECODE NULL
 #endif
 
 static const decoder decoders[] = {
-    {"png", "libpng", PNG_DECODE}, {"jpeg", "libjpeg", JPEG_DECODE}, {"webp", "libav", AV_DECODE}, {"bmp", "libav", AV_DECODE},
-    {"gif", "libav", AV_DECODE},   {"tiff", "libav", AV_DECODE},     {"avif", "libav", AV_DECODE},
+    {"png", "libpng", PNG_DECODE}, {"jpeg", "libjpeg", JPEG_DECODE}, {"webp", "libav", WEBP_DECODE}, {"bmp", "libav", AV_DECODE},
+    {"gif", "libav", AV_DECODE},   {"tiff", "libav", AV_DECODE},     {"avif", "libav", AV_DECODE},    {"heif", "a HEIF decoder", NULL},
 };
 
 /* Whether the file type box of an ISO base media file has the brand among its first. */
@@ -58,8 +60,7 @@ static int begins(const unsigned char *d, size_t n, const char *magic, size_t n_
     return n >= n_magic && memcmp(d, magic, n_magic) == 0;
 }
 
-/* Name of the format that the content has, or NULL. */
-static const char *probe(const unsigned char *d, size_t n)
+const char *lfm2__image_probe(const unsigned char *d, size_t n)
 {
     if (begins(d, n, "\x89PNG\r\n\x1a\n", 8)) return "png";
     if (begins(d, n, "\xff\xd8\xff", 3)) return "jpeg";
@@ -68,6 +69,7 @@ static const char *probe(const unsigned char *d, size_t n)
     if (begins(d, n, "II*\0", 4) || begins(d, n, "MM\0*", 4)) return "tiff";
     if (begins(d, n, "BM", 2)) return "bmp";
     if (has_brand(d, n, "avif") || has_brand(d, n, "avis")) return "avif";
+    if (has_brand(d, n, "heic") || has_brand(d, n, "heix") || has_brand(d, n, "mif1")) return "heif";
     return NULL;
 }
 
@@ -168,7 +170,7 @@ lfm2_image_params lfm2_image_params_default(void)
     return params;
 }
 
-static int check_params(lfm2_runtime *rt, const lfm2_image_params *p)
+int lfm2__image_check_params(lfm2_runtime *rt, const lfm2_image_params *p)
 {
     const char *bad = NULL;
     if (p->max_pixels < 1 || p->max_pixels > INT32_MAX) bad = "max_pixels";
@@ -180,28 +182,33 @@ static int check_params(lfm2_runtime *rt, const lfm2_image_params *p)
     return bad == NULL ? 0 : lfm2__fail(rt, LFM2_ERR_ARG, "image: %s: out of range", bad);
 }
 
+int lfm2__image_finish(const lfm2__image_src *src, lfm2__raster *r, lfm2_image *out)
+{
+    int rc = 0;
+    if (r->n_channels == 4) rc = flatten(src, r);
+    if (rc == 0 && src->params->apply_orientation && r->orientation != 1) rc = turn(src, r);
+    if (rc < 0) {
+        lfm2_buf_unref(&r->pixels);
+        return rc;
+    }
+    if (r->partial) lfm2__log(src->rt, LFM2_LOG_WARN, "%s: %s: cut short or damaged; a part is missing", src->name, src->format);
+    *out = (lfm2_image){r->width, r->height, (size_t)r->width * 3, r->pixels, src->format, r->partial};
+    return 0;
+}
+
 static int decode(lfm2__image_src *src, lfm2_image *out)
 {
     if (src->n == 0) return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: is empty", src->name);
     if (lfm2__aborted(src->rt)) return LFM2_ERR_ABORTED;
-    const decoder *d = find_decoder(probe(src->data, src->n));
+    const decoder *d = find_decoder(lfm2__image_probe(src->data, src->n));
     if (d == NULL) return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: not an image of a kind that is known here", src->name);
     if (d->decode == NULL) {
         return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: this build is without %s", src->name, d->format, d->library);
     }
     src->format = d->format;
     lfm2__raster r;
-    int rc = d->decode(src, &r);
-    if (rc < 0) return rc;
-    if (r.n_channels == 4) rc = flatten(src, &r);
-    if (rc == 0 && src->params->apply_orientation && r.orientation != 1) rc = turn(src, &r);
-    if (rc < 0) {
-        lfm2_buf_unref(&r.pixels);
-        return rc;
-    }
-    if (r.partial) lfm2__log(src->rt, LFM2_LOG_WARN, "%s: %s: cut short or damaged; a part is missing", src->name, d->format);
-    *out = (lfm2_image){r.width, r.height, (size_t)r.width * 3, r.pixels, d->format, r.partial};
-    return 0;
+    const int rc = d->decode(src, &r);
+    return rc < 0 ? rc : lfm2__image_finish(src, &r, out);
 }
 
 int lfm2_image_decode_bytes(lfm2_runtime *rt, const void *data, size_t n, const char *name, const lfm2_image_params *params,
@@ -213,7 +220,7 @@ int lfm2_image_decode_bytes(lfm2_runtime *rt, const void *data, size_t n, const 
     }
     const lfm2_image_params defaults = lfm2_image_params_default();
     lfm2__image_src src = {.rt = rt, .name = name, .data = data, .n = n, .params = params != NULL ? params : &defaults};
-    const int rc = check_params(rt, src.params);
+    const int rc = lfm2__image_check_params(rt, src.params);
     if (rc < 0) return rc;
     if (n > src.params->max_bytes) {
         return lfm2__fail(rt, LFM2_ERR_LIMIT, "%s: %zu bytes are over the limit of %llu", name, n,
@@ -228,7 +235,7 @@ int lfm2_image_decode_file(lfm2_runtime *rt, const char *path, const lfm2_image_
     if (path == NULL || out == NULL) return lfm2__fail(rt, LFM2_ERR_ARG, "image: path or out is NULL");
     const lfm2_image_params defaults = lfm2_image_params_default();
     if (params == NULL) params = &defaults;
-    int rc = check_params(rt, params);
+    int rc = lfm2__image_check_params(rt, params);
     if (rc < 0) return rc;
     char *data;
     size_t n;

@@ -30,6 +30,18 @@ int lfm2__png_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISC
 int lfm2__jpeg_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD;
 int lfm2__av_image_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD; /* the rest; src->format says which */
 
+int lfm2__webp_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD; /* also the first picture of an animated one */
+
+/* Name of the format that the content has, by its first bytes, or NULL. */
+const char *lfm2__image_probe(const unsigned char *d, size_t n);
+
+/* Returns 0 or LFM2_ERR_ARG (in the log). */
+int lfm2__image_check_params(lfm2_runtime *rt, const lfm2_image_params *p) LFM2__NODISCARD;
+
+/* What is done to the pixels of every format: transparency, orientation. Takes r->pixels over, also on failure. Returns 0;
+ * LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
+int lfm2__image_finish(const lfm2__image_src *src, lfm2__raster *r, lfm2_image *out) LFM2__NODISCARD;
+
 /* Check a size from a file against the limits, and against 0. Returns 0; LFM2_ERR_FORMAT; LFM2_ERR_LIMIT (in the log). */
 int lfm2__image_check_size(const lfm2__image_src *src, uint64_t width, uint64_t height) LFM2__NODISCARD;
 

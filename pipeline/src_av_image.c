@@ -5,11 +5,10 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
-#include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
 
 #include "base/runtime_impl.h"
-#include "pipeline/image_impl.h"
+#include "pipeline/src_av.h"
+#include "pipeline/src_av_rgb.h"
 
 #define IO_BYTES 32768
 #define MAX_PACKETS 64       /* until the first picture */
@@ -178,13 +177,6 @@ static int64_t on_seek(void *ctx, int64_t offset, int whence)
     return offset;
 }
 
-/* Files that name other files get none. */
-static int on_open(AVFormatContext *format, AVIOContext **io, const char *url, int flags, AVDictionary **options)
-{
-    (void)format, (void)io, (void)url, (void)flags, (void)options;
-    return AVERROR(EACCES);
-}
-
 static int on_interrupt(void *ctx)
 {
     const av_reader *r = ctx;
@@ -237,7 +229,7 @@ static int open_container(av_reader *r)
     if (r->io == NULL || r->format == NULL) return fail_av(r, AVERROR(ENOMEM), "out of memory");
     r->format->pb = r->io;
     r->format->flags |= AVFMT_FLAG_CUSTOM_IO;
-    r->format->io_open = on_open;
+    r->format->io_open = lfm2__av_refuse_open;
     r->format->interrupt_callback = (AVIOInterruptCB){on_interrupt, r};
     r->format->max_streams = 16;
     r->format->protocol_whitelist = av_strdup(""); /* none */
@@ -301,47 +293,6 @@ static int decode_first(av_reader *r, int stream, int *is_damaged)
     return fail_av(r, AVERROR_INVALIDDATA, "holds no picture near its begin");
 }
 
-/* The formats named J are the same without J in full range; said this way swscale does not complain in the host's log. */
-static enum AVPixelFormat plain_format(enum AVPixelFormat f, int *is_full_range)
-{
-    const enum AVPixelFormat before = f;
-    if (f == AV_PIX_FMT_YUVJ420P) f = AV_PIX_FMT_YUV420P;
-    if (f == AV_PIX_FMT_YUVJ422P) f = AV_PIX_FMT_YUV422P;
-    if (f == AV_PIX_FMT_YUVJ444P) f = AV_PIX_FMT_YUV444P;
-    if (f == AV_PIX_FMT_YUVJ440P) f = AV_PIX_FMT_YUV440P;
-    if (f != before) *is_full_range = 1;
-    return f;
-}
-
-static int to_rgb(av_reader *r, lfm2__raster *out)
-{
-    const AVFrame *f = r->frame;
-    int is_full_range = f->color_range == AVCOL_RANGE_JPEG;
-    const enum AVPixelFormat format = plain_format((enum AVPixelFormat)f->format, &is_full_range);
-    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(format);
-    if (about == NULL || !sws_isSupportedInput(format)) return fail_av(r, AVERROR_INVALIDDATA, "pixels of an unknown kind");
-    int rc = lfm2__image_check_size(r->src, (uint64_t)f->width, (uint64_t)f->height);
-    if (rc < 0) return rc;
-    const int has_alpha = (about->flags & (AV_PIX_FMT_FLAG_ALPHA | AV_PIX_FMT_FLAG_PAL)) != 0;
-    const enum AVPixelFormat wanted = has_alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
-    r->sws = sws_getContext(f->width, f->height, format, f->width, f->height, wanted,
-                            SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
-    if (r->sws == NULL) return fail_av(r, AVERROR(ENOMEM), "no conversion to RGB");
-    const int *matrix = sws_getCoefficients(f->colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : (int)f->colorspace);
-    (void)sws_setColorspaceDetails(r->sws, matrix, is_full_range, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
-    lfm2__raster raster;
-    rc = lfm2__raster_create(r->src, (uint32_t)f->width, (uint32_t)f->height, has_alpha ? 4 : 3, &raster);
-    if (rc < 0) return rc;
-    uint8_t *const planes[4] = {lfm2_buf_data(raster.pixels)};
-    const int strides[4] = {f->width * raster.n_channels};
-    if (sws_scale(r->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes, strides) != f->height) {
-        lfm2_buf_unref(&raster.pixels);
-        return fail_av(r, AVERROR_INVALIDDATA, "no conversion to RGB");
-    }
-    *out = raster;
-    return 0;
-}
-
 static void reader_fini(av_reader *r)
 {
     sws_freeContext(r->sws);
@@ -361,7 +312,7 @@ static int decode_with(const lfm2__image_src *src, int is_strict, int is_trial, 
     int rc = open_container(&r);
     if (rc == 0) rc = open_decoder(&r, &stream);
     if (rc == 0) rc = decode_first(&r, stream, is_damaged);
-    if (rc == 0) rc = to_rgb(&r, out);
+    if (rc == 0) rc = lfm2__av_to_rgb(src, r.frame, &r.sws, out);
     reader_fini(&r);
     return rc;
 }
@@ -393,8 +344,7 @@ int lfm2__av_image_decode(const lfm2__image_src *src, lfm2__raster *out)
     lfm2__raster claims, raster;
     int rc = check_claims(src, &claims);
     if (rc < 0) return rc;
-    /* Demuxers tell standard error what they find, through one log of the whole process. Whoever has set its level keeps it. */
-    if (av_log_get_level() == AV_LOG_INFO) av_log_set_level(AV_LOG_QUIET);
+    lfm2__av_quiet();
     const int is_tiff = strcmp(src->format, "tiff") == 0;
     rc = decode_with(src, 1, is_tiff, 0, &claims.partial, &raster);
     if (is_tiff && rc == LFM2_ERR_FORMAT) rc = decode_lenient(src, &claims.partial, &raster);

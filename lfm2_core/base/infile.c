@@ -20,6 +20,8 @@ struct lfm2__infile {
     int64_t n_bytes;           /* of data */
     int64_t at;                /* next byte */
     int64_t base;              /* where in the file descriptor byte 0 lies */
+    const unsigned char *again; /* n_again bytes that come before all others */
+    size_t n_again;
     int fd;
     int is_own;     /* fd is to be closed */
     int is_regular; /* can be sought in, and never blocks for long */
@@ -58,7 +60,7 @@ int lfm2__infile_open(lfm2_runtime *rt, const char *path, lfm2__infile **out)
 {
     const int is_stdin = strcmp(path, "-") == 0;
     struct stat st;
-    lfm2__infile *f;
+    lfm2__infile *f = NULL;
     int rc = create(rt, is_stdin ? "standard input" : path, &f);
     if (rc < 0) return rc;
     if (is_stdin) {
@@ -86,7 +88,7 @@ fail:
 
 int lfm2__infile_open_memory(lfm2_runtime *rt, const void *data, size_t n, const char *name, lfm2__infile **out)
 {
-    lfm2__infile *f;
+    lfm2__infile *f = NULL;
     const int rc = create(rt, name, &f);
     if (rc < 0) return rc;
     f->data = data != NULL ? data : (const unsigned char *)"";
@@ -138,6 +140,14 @@ int lfm2__infile_read(lfm2__infile *f, void *out, size_t n, size_t *n_got)
 {
     int rc = f->status;
     if (rc < 0) return rc;
+    if (f->n_again > 0) {
+        *n_got = n < f->n_again ? n : f->n_again;
+        memcpy(out, f->again, *n_got);
+        f->again += *n_got;
+        f->n_again -= *n_got;
+        f->at += (int64_t)*n_got;
+        return 0;
+    }
     if (f->data == NULL) {
         rc = read_fd(f, out, n, n_got);
     } else if (lfm2__aborted(f->rt)) {
@@ -168,6 +178,15 @@ int lfm2__infile_seek(lfm2__infile *f, int64_t offset)
     if (offset < 0 || offset > n_bytes) return LFM2_ERR_IO;
     if (f->data == NULL && lseek(f->fd, f->base + offset, SEEK_SET) < 0) return LFM2_ERR_IO;
     f->at = offset;
+    return 0;
+}
+
+int lfm2__infile_unread(lfm2__infile *f, const void *data, size_t n)
+{
+    if (lfm2__infile_bytes(f) >= 0) return lfm2__infile_seek(f, f->at - (int64_t)n);
+    f->again = data;
+    f->n_again = n;
+    f->at -= (int64_t)n;
     return 0;
 }
 
