@@ -22,25 +22,31 @@ static int is_contradicted(const lfm2__audio_line *line, double at_s, double sta
     return stamp_s > line->offset_s + at_s && next_s < stamp_s;
 }
 
+/* The first frame: a film's sound may begin later than its picture; otherwise the line begins with it. */
+static double place_first(lfm2__audio_line *line, double ahead)
+{
+    const double fill = ahead > FIRST_S ? fmin(ahead, line->max_gap_s) : 0;
+    line->offset_s += ahead - fill;
+    return fill;
+}
+
 static double place(lfm2__audio_line *line, double at_s, double stamp_s, double frame_s, double next_s)
 {
-    const int is_first = isnan(line->expected_s);
     const double ahead = stamp_s - line->offset_s - at_s;
-    if (fabs(ahead) <= (is_first ? FIRST_S : NEAR_S)) return 0;
-    const int jumps_back = !is_first && stamp_s < line->expected_s - NEAR_S;
+    if (isnan(line->expected_s)) return place_first(line, ahead);
+    if (fabs(ahead) <= NEAR_S) return 0;
     if (is_contradicted(line, at_s, stamp_s, frame_s, next_s)) {
         line->damage->n_backwards++;
         return 0;
     }
-    if (jumps_back) line->damage->n_backwards++;
+    if (stamp_s < line->expected_s - NEAR_S) line->damage->n_backwards++;
     if (ahead < 0) {
         const int agrees = isnan(next_s) || fabs(next_s - stamp_s - frame_s) <= NEAR_S;
-        if (is_first || (ahead < -RESTART_S && agrees)) line->offset_s += ahead;
+        if (ahead < -RESTART_S && agrees) line->offset_s += ahead;
         return 0;
     }
     const double fill = fmin(ahead, line->max_gap_s);
     line->offset_s += ahead - fill;
-    if (is_first) return fill; /* not a hole: the sound begins later than the film */
     line->damage->n_gaps++;
     line->damage->gap_us += llround(fill * 1e6);
     return fill;

@@ -10,6 +10,7 @@
 #define IO_BYTES 32768
 #define MAX_PROBE_BYTES (1 << 20)
 #define MAX_STREAMS 64
+#define PROBE_MEMORY_BYTES ((size_t)1 << 24)
 #define MAX_STREAM_INFO_BYTES (5 << 20) /* read in search of what the header does not say */
 
 void lfm2__av_quiet(void)
@@ -51,12 +52,21 @@ static int on_interrupt(void *ctx)
     return lfm2__aborted(in->rt);
 }
 
+int lfm2__av_no_memory(int av_status)
+{
+    if (av_status != AVERROR(ENOMEM)) return 0;
+    void *p = av_malloc(PROBE_MEMORY_BYTES);
+    const int is_none = p == NULL;
+    av_free(p);
+    return is_none;
+}
+
 int lfm2__av_fail(const lfm2__av_input *in, int av_status, const char *what)
 {
     if (lfm2__aborted(in->rt)) return LFM2_ERR_ABORTED;
     if (lfm2__infile_status(in->file) < 0) return lfm2__infile_status(in->file); /* in the log already */
     int status = LFM2_ERR_FORMAT;
-    if (av_status == AVERROR(ENOMEM)) status = LFM2_ERR_NOMEM;
+    if (lfm2__av_no_memory(av_status)) status = LFM2_ERR_NOMEM;
     if (av_status == AVERROR_PATCHWELCOME || av_status == AVERROR(ENOSYS) || av_status == AVERROR_DECODER_NOT_FOUND
         || av_status == AVERROR(EACCES)) {
         status = LFM2_ERR_UNSUPPORTED;
@@ -73,7 +83,7 @@ static int probe(lfm2__av_input *in, const lfm2__av_container *containers, size_
     if (in->io->pos == 0 && avio_feof(in->io) && lfm2__infile_status(in->file) == 0 && !lfm2__aborted(in->rt)) {
         return lfm2__fail(in->rt, LFM2_ERR_FORMAT, "%s: is empty", lfm2__infile_name(in->file));
     }
-    if (status == AVERROR(ENOMEM) || lfm2__aborted(in->rt) || lfm2__infile_status(in->file) < 0) {
+    if (lfm2__av_no_memory(status) || lfm2__aborted(in->rt) || lfm2__infile_status(in->file) < 0) {
         return lfm2__av_fail(in, status, "cannot be read");
     }
     for (size_t i = 0; demuxer != NULL && i < n_containers; i++) {
@@ -95,12 +105,12 @@ int lfm2__av_input_init(lfm2__av_input *in, const lfm2__av_container *containers
     in->io = buffer != NULL ? avio_alloc_context(buffer, IO_BYTES, 0, in, on_read, NULL, can_seek ? on_seek : NULL) : NULL;
     if (in->io == NULL) {
         av_free(buffer);
-        return lfm2__av_fail(in, AVERROR(ENOMEM), "out of memory");
+        return lfm2__fail(in->rt, LFM2_ERR_NOMEM, "%s: out of memory", lfm2__infile_name(in->file));
     }
     const int rc = probe(in, containers, n_containers, &demuxer);
     if (rc < 0) return rc;
     in->format = avformat_alloc_context();
-    if (in->format == NULL) return lfm2__av_fail(in, AVERROR(ENOMEM), "out of memory");
+    if (in->format == NULL) return lfm2__fail(in->rt, LFM2_ERR_NOMEM, "%s: out of memory", lfm2__infile_name(in->file));
     AVFormatContext *f = in->format;
     f->pb = in->io;
     f->flags |= AVFMT_FLAG_CUSTOM_IO;
@@ -112,7 +122,7 @@ int lfm2__av_input_init(lfm2__av_input *in, const lfm2__av_container *containers
     f->format_whitelist = av_strdup(demuxer->name);
     f->codec_whitelist = decoders != NULL ? av_strdup(decoders) : NULL;
     if (f->protocol_whitelist == NULL || f->format_whitelist == NULL || (decoders != NULL && f->codec_whitelist == NULL)) {
-        return lfm2__av_fail(in, AVERROR(ENOMEM), "out of memory");
+        return lfm2__fail(in->rt, LFM2_ERR_NOMEM, "%s: out of memory", lfm2__infile_name(in->file));
     }
     const int status = avformat_open_input(&in->format, NULL, demuxer, NULL);
     return status < 0 ? lfm2__av_fail(in, status, "not readable") : 0;

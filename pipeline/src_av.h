@@ -34,6 +34,10 @@ int lfm2__av_input_init(lfm2__av_input *in, const lfm2__av_container *containers
     LFM2__NODISCARD;
 void lfm2__av_input_fini(lfm2__av_input *in); /* zeroed is allowed */
 
+/* Whether libav has failed for want of memory. It says so of an absurd size in a file, too: then there is memory, and it is the
+ * file that is bad. */
+int lfm2__av_no_memory(int av_status);
+
 /* Our status for libav's, with a line in the log: "name: container: what (code)". */
 int lfm2__av_fail(const lfm2__av_input *in, int av_status, const char *what);
 

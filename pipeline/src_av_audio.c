@@ -53,6 +53,11 @@ typedef struct av_reader {
     float *samples;            /* f32 [n_channels + 1, LFM2__AUDIO_PIECE] */
 } av_reader;
 
+static int no_memory(const av_reader *r)
+{
+    return lfm2__fail(r->from.rt, LFM2_ERR_NOMEM, "%s: out of memory", lfm2__infile_name(r->from.file));
+}
+
 static double frame_seconds(const AVFrame *f)
 {
     return (double)f->nb_samples / f->sample_rate;
@@ -83,7 +88,7 @@ static int feed(av_reader *r, decoded *d)
         status = av_read_frame(r->in.format, r->packet);
         if (lfm2__aborted(r->from.rt)) return LFM2_ERR_ABORTED;
         if (lfm2__infile_status(r->from.file) < 0) return lfm2__infile_status(r->from.file);
-        if (status == AVERROR(ENOMEM)) return lfm2__av_fail(&r->in, status, "out of memory");
+        if (lfm2__av_no_memory(status)) return lfm2__av_fail(&r->in, status, "out of memory");
         if (status < 0 || r->packet->stream_index == r->stream->index) break;
         av_packet_unref(r->packet);
     }
@@ -103,7 +108,7 @@ static int feed(av_reader *r, decoded *d)
         return lfm2__fail(r->from.rt, LFM2_ERR_UNSUPPORTED, "%s: %s: is encrypted", lfm2__infile_name(r->from.file),
                           r->in.container);
     }
-    if (status == AVERROR(ENOMEM)) return lfm2__av_fail(&r->in, status, "out of memory");
+    if (lfm2__av_no_memory(status)) return lfm2__av_fail(&r->in, status, "out of memory");
     if (status < 0) lose_packet(r, d);
     return 0;
 }
@@ -122,7 +127,7 @@ static int decode(av_reader *r, decoded *d)
     for (int n_errors = 0;;) {
         const int status = avcodec_receive_frame(r->codec, d->frame);
         if (lfm2__aborted(r->from.rt)) return LFM2_ERR_ABORTED;
-        if (status == AVERROR(ENOMEM)) return lfm2__av_fail(&r->in, status, "out of memory");
+        if (lfm2__av_no_memory(status)) return lfm2__av_fail(&r->in, status, "out of memory");
         if (status >= 0 && d->frame->nb_samples > 0) {
             r->any_decoded = 1;
             r->packet_s -= frame_seconds(d->frame);
@@ -286,15 +291,12 @@ static int open_container(av_reader *r)
 {
     lfm2__str decoders;
     int rc = sound_decoders(r->from.rt, &decoders);
-    if (rc < 0) rc = lfm2__fail(r->from.rt, rc, "%s: out of memory", lfm2__infile_name(r->from.file));
+    if (rc < 0) rc = no_memory(r);
     if (rc == 0) rc = lfm2__av_input_init(&r->in, containers, LFM2__COUNT_OF(containers), decoders.data);
     lfm2__str_fini(&decoders);
     if (rc < 0) return rc;
     AVFormatContext *format = r->in.format;
-    for (unsigned i = 0; i < format->nb_streams; i++) {
-        if (format->streams[i]->codecpar->codec_type != AVMEDIA_TYPE_AUDIO) format->streams[i]->discard = AVDISCARD_ALL;
-    }
-    int status = avformat_find_stream_info(format, NULL);
+    const int status = avformat_find_stream_info(format, NULL);
     if (status < 0) return lfm2__av_fail(&r->in, status, "not readable");
     const int stream = av_find_best_stream(format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
     if (stream < 0) return lfm2__av_fail(&r->in, AVERROR_PATCHWELCOME, "holds no sound");
@@ -317,7 +319,7 @@ static int open_decoder(av_reader *r)
     r->current.frame = av_frame_alloc();
     r->next.frame = av_frame_alloc();
     if (r->codec == NULL || r->packet == NULL || r->current.frame == NULL || r->next.frame == NULL) {
-        return lfm2__av_fail(&r->in, AVERROR(ENOMEM), "out of memory");
+        return no_memory(r);
     }
     int status = avcodec_parameters_to_context(r->codec, p);
     if (status < 0) return lfm2__av_fail(&r->in, status, "no decoder");
@@ -360,7 +362,7 @@ static int start(av_reader *r, lfm2_audio_info *info)
     }
     r->n_channels = n_channels;
     r->samples = lfm2__calloc(r->from.rt, ((size_t)n_channels + 1) * LFM2__AUDIO_PIECE, sizeof(float));
-    if (r->samples == NULL) return lfm2__av_fail(&r->in, AVERROR(ENOMEM), "out of memory");
+    if (r->samples == NULL) return no_memory(r);
     lfm2__audio_line_init(&r->line, line_offset(r), r->from.params->max_gap_us, r->from.damage);
     place(r);
     int64_t duration_us = r->in.format->duration != AV_NOPTS_VALUE ? r->in.format->duration : -1; /* AV_TIME_BASE is 1,000,000 */
