@@ -7,7 +7,7 @@
  *     1, at least MIN_POINTED;
  *   - its peaks run forward with the tokens: their correlation r with the tokens' order is at least MIN_ORDER, and too great to be
  *     the luckiest of some hundred heads: r^2 >= T^2 / (T^2 + n - 2), T = 6;
- *   - its peaks span at least half of the sound. (One that looks back by a fixed distance spans as many frames as there are tokens.)
+ *   - its peaks span at least half of the sound. (One that looks back by a fixed distance spans as many frames as it has tokens.)
  * The MAX_CHOSEN heads with the greatest r * pointedness are averaged, each row divided by its attention to the sound. Dynamic time
  * warping gives each frame to one word: the path through tokens x frames with the greatest sum. In the frames of a token those with
  * at least EDGE_SHARE of its greatest weight there are its time.
@@ -178,7 +178,7 @@ static void average(placing *p, const int32_t *chosen, int32_t n_chosen)
     }
 }
 
-/* Moves to (token, frame): along the frames, to the next token in the next frame, to the next token of the same word in the same. */
+/* Moves to (token, frame): along the frames; to the next token in the next frame; to the next token of the word in the same. */
 enum { ALONG = 0, ON = 1, WITHIN = 2 };
 
 /* Returns 0 if there are more words than frames. */

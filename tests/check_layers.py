@@ -40,6 +40,7 @@ THIRD_PARTY = {
     "libavutil/pixdesc.h": ("pipeline/src_av_rgb.c",),
     "libavutil/time.h": ("pipeline/src_av_video.c",),
     "libswscale/swscale.h": ("pipeline/src_av_rgb.h",),
+    "portaudio.h": ("pipeline/src_mic.c",),
     "threads.h": (),
     "cpuid.h": ("lfm2_core/base/cpu.c",),
     "sys/auxv.h": ("lfm2_core/base/cpu.c",),

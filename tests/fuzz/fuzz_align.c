@@ -11,7 +11,8 @@ static int32_t split(const char *text, size_t n, lfm2__align_word *words)
     int32_t n_words = 0;
     for (size_t i = 0, from = 0; i <= n && n_words < MAX_WORDS; i++) {
         if (i < n && text[i] != ' ') continue;
-        if (i > from) words[n_words++] = (lfm2__align_word){ .text = text + from, .n_bytes = i - from, .start_us = -9, .end_us = -9 };
+        if (i > from)
+            words[n_words++] = (lfm2__align_word){ .text = text + from, .n_bytes = i - from, .start_us = -9, .end_us = -9 };
         from = i + 1;
     }
     return n_words;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Make tests/oracle/audio_shapes: what the reference encoder computes in other shapes than that of golden/audio, the published among them.
+"""Make tests/oracle/audio_shapes: what the reference encoder computes in shapes other than golden/audio's.
 
 usage: make_audio.py OUTDIR LIQUID_AUDIO
 LIQUID_AUDIO: an unpacked tree of the reference package liquid-audio. Needs torch, transformers, safetensors, librosa.
@@ -26,9 +26,9 @@ N_GREEDY = 12
 PREPROCESSOR = dict(sample_rate=16000, normalize="per_feature", window_size=0.025, window_stride=0.01, window="hann", n_fft=512,
                     log=True, frame_splicing=1, dither=1e-5, pad_to=0, pad_value=0.0)
 ENCODER = dict(feat_out=-1, subsampling="dw_striding", subsampling_factor=8, causal_downsampling=False, reduction=None,
-               reduction_position=None, reduction_factor=1, self_attention_model="rel_pos", att_context_size=[-1, -1], xscaling=False,
-               untie_biases=True, pos_emb_max_len=5000, conv_norm_type="batch_norm", conv_context_size=None, dropout=0.1,
-               dropout_pre_encoder=0.1, dropout_emb=0.0, dropout_att=0.1)
+               reduction_position=None, reduction_factor=1, self_attention_model="rel_pos", att_context_size=[-1, -1],
+               xscaling=False, untie_biases=True, pos_emb_max_len=5000, conv_norm_type="batch_norm", conv_context_size=None,
+               dropout=0.1, dropout_pre_encoder=0.1, dropout_emb=0.0, dropout_att=0.1)
 SHAPES = {
     "published": dict(feat_in=128, n_layers=17, d_model=512, n_heads=8, ff_expansion_factor=4, conv_kernel_size=9,
                       subsampling_conv_channels=256, d_adapter=2048, d_out=128, first_sample=8000, n_samples=24000),
@@ -145,8 +145,9 @@ def make(name, shape, reference, backbone, expected):
     print(name, "mel", tuple(mel.shape), "embed", tuple(embed.shape), "spread", float(embed.std()),
           "least cosine of two tokens", float(torch.nn.functional.cosine_similarity(embed[:, None], embed[None], dim=-1).min()))
     return {"name": name, "config": config, "d_adapter": own["d_adapter"], "d_out": own["d_out"], "file": "golden/audio/jfk.wav",
-            "first_sample": own["first_sample"], "n_samples": own["n_samples"], "mel_stride": MEL_STRIDE, "mel_frames": mel.shape[2],
-            "n_audio_tokens": len(embed), "prefix": prefix, "suffix": suffix, "greedy": greedy(backbone, prefix, embed, suffix)}
+            "first_sample": own["first_sample"], "n_samples": own["n_samples"], "mel_stride": MEL_STRIDE,
+            "mel_frames": mel.shape[2], "n_audio_tokens": len(embed), "prefix": prefix, "suffix": suffix,
+            "greedy": greedy(backbone, prefix, embed, suffix)}
 
 
 def main():

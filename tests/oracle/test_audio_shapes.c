@@ -329,7 +329,8 @@ static void check_greedy(lfm2_runtime *rt, const char *dir, const lfm2__json *c,
 {
     char path[512];
     int32_t n_prefix = 0, n_suffix = 0, n_want = 0, n_same = 0;
-    int32_t *prefix = oracle_ids(lfm2__json_get(c, "prefix"), &n_prefix), *suffix = oracle_ids(lfm2__json_get(c, "suffix"), &n_suffix);
+    int32_t *prefix = oracle_ids(lfm2__json_get(c, "prefix"), &n_prefix);
+    int32_t *suffix = oracle_ids(lfm2__json_get(c, "suffix"), &n_suffix);
     int32_t *want = oracle_ids(lfm2__json_get(c, "greedy"), &n_want), id = 0;
     lfm2_model *m = NULL;
     lfm2_session *s = NULL;

@@ -297,7 +297,7 @@ static void noise_row(float *row, double mass, int power, uint32_t *seed)
     for (int t = 0; t < FRAMES; t++) row[t] *= (float)(mass / sum);
 }
 
-/* Token i of word i / 2 looks at frames 3 i - 1 .. 3 i, 3 i being the greater part, by heads 5 and 17; the other heads are noise. */
+/* Token i of word i / 2 looks at frames 3 i and 3 i + 1 by heads 5 and 17; the other heads are noise. */
 static void pattern(float *weights, int i, uint32_t *seed)
 {
     for (int h = 0; h < HEADS; h++) {
