@@ -60,7 +60,7 @@ static int fail_av(const av_moving *m, int av_status, const char *what)
     if (lfm2__aborted(rt)) return LFM2_ERR_ABORTED;
     if (m->is_over < 0) return m->is_over;
     if (m->in.file != NULL) return lfm2__av_fail(&m->in, av_status, what);
-    const int status = av_status == AVERROR(ENOMEM)   ? LFM2_ERR_NOMEM
+    const int status = lfm2__av_no_memory(av_status)  ? LFM2_ERR_NOMEM
                        : av_status == AVERROR(ENOENT) ? LFM2_ERR_NOT_FOUND
                                                       : LFM2_ERR_IO;
     return lfm2__fail(rt, status, "%s: %s (%d)", m->base.src.name, what, av_status);
@@ -125,6 +125,18 @@ static int32_t stream_orientation(const AVStream *stream)
     return orientation_of(matrix);
 }
 
+static int check_sizes(const av_moving *m)
+{
+    const AVFormatContext *format = format_of(m);
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < format->nb_streams; i++) {
+        const AVCodecParameters *p = format->streams[i]->codecpar;
+        if (p->codec_type != AVMEDIA_TYPE_VIDEO || p->width <= 0 || p->height <= 0) continue;
+        rc = lfm2__image_check_size(&m->base.src, (uint64_t)p->width, (uint64_t)p->height);
+    }
+    return rc;
+}
+
 static int open_decoder(av_moving *m)
 {
     AVFormatContext *format = format_of(m);
@@ -133,10 +145,6 @@ static int open_decoder(av_moving *m)
     if (m->stream < 0) return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: holds no pictures", src->name);
     const AVStream *stream = format->streams[m->stream];
     const AVCodecParameters *p = stream->codecpar;
-    if (p->width > 0 && p->height > 0) {
-        const int rc = lfm2__image_check_size(src, (uint64_t)p->width, (uint64_t)p->height);
-        if (rc < 0) return rc;
-    }
     const AVCodec *codec = avcodec_find_decoder(p->codec_id);
     if (codec == NULL) return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: libav has no decoder for it", src->name, src->format);
     m->codec = avcodec_alloc_context3(codec);
@@ -167,6 +175,12 @@ static int open_decoder(av_moving *m)
 
 /* --- pictures --- */
 
+/* Whether a failure to decode is no damage of the stream. */
+static int cannot_go_on(const av_moving *m, int av_status)
+{
+    return m->is_over < 0 || lfm2__aborted(m->base.src.rt) || lfm2__av_no_memory(av_status);
+}
+
 /* Send the next packet, or the end. Returns 0 or an error of ours; what cannot be decoded is counted. */
 static int send_packet(av_moving *m)
 {
@@ -188,7 +202,7 @@ static int send_packet(av_moving *m)
     }
     av_packet_unref(m->packet);
     if (status >= 0) return 0;
-    if (status == AVERROR(ENOMEM) || lfm2__aborted(m->base.src.rt)) return fail_av(m, status, "cannot be decoded");
+    if (cannot_go_on(m, status)) return fail_av(m, status, "cannot be decoded");
     m->n_bad++;
     return 0;
 }
@@ -221,7 +235,7 @@ static int av_advance(lfm2__moving *base, int64_t *pts_us)
             return m->n_pictures > 0 ? LFM2_EOF : fail_av(m, AVERROR_INVALIDDATA, "holds no picture that can be decoded");
         }
         if (status != AVERROR(EAGAIN)) {
-            if (status == AVERROR(ENOMEM)) return fail_av(m, status, "cannot be decoded");
+            if (cannot_go_on(m, status)) return fail_av(m, status, "cannot be decoded");
             m->n_bad++;
             if (m->is_flushing) continue;
         }
@@ -280,8 +294,10 @@ int lfm2__av_moving_open(lfm2_runtime *rt, lfm2__infile *file, const lfm2_image_
     int rc = lfm2__av_input_init(&m->in, containers, LFM2__COUNT_OF(containers), decoders);
     if (rc == 0) {
         m->base.src.format = m->in.container;
-        rc = find_stream_info(m);
+        rc = check_sizes(m);
     }
+    if (rc == 0) rc = find_stream_info(m);
+    if (rc == 0) rc = check_sizes(m);
     if (rc == 0) rc = open_decoder(m);
     if (rc < 0) {
         av_close(&m->base);
@@ -315,7 +331,9 @@ static int open_device(av_moving *m, const char *format)
     m->device->flags |= AVFMT_FLAG_NONBLOCK;
     m->device->io_open = lfm2__av_refuse_open;
     const int status = avformat_open_input(&m->device, m->name, demuxer, NULL);
-    return status < 0 ? fail_av(m, status, "cannot be opened") : open_decoder(m);
+    if (status < 0) return fail_av(m, status, "cannot be opened");
+    const int rc = check_sizes(m);
+    return rc < 0 ? rc : open_decoder(m);
 }
 
 int lfm2__av_moving_open_device(lfm2_runtime *rt, const char *format, const char *device, const lfm2_image_params *params,
