@@ -205,7 +205,7 @@ static int fail_av(const av_reader *r, int av_status, const char *what)
 {
     if (lfm2__aborted(r->src->rt)) return LFM2_ERR_ABORTED;
     if (r->is_over < 0) return r->is_over;
-    const int status = av_status == AVERROR(ENOMEM) ? LFM2_ERR_NOMEM : LFM2_ERR_FORMAT;
+    const int status = lfm2__av_no_memory(av_status) ? LFM2_ERR_NOMEM : LFM2_ERR_FORMAT;
     if (r->is_trial && status == LFM2_ERR_FORMAT) return status;
     return lfm2__fail(r->src->rt, status, "%s: %s: %s (%d)", r->src->name, r->src->format, what, av_status);
 }
