@@ -4,6 +4,7 @@ it into batches; worker processes run jobs ahead of the trainer, which takes the
 import multiprocessing as mp
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -17,8 +18,8 @@ BOS, IM_START, IM_END = 1, 6, 7
 class Prompts:
     """Token ids around the media and the answer."""
 
-    def __init__(self, work):
-        self.tk = Tokenizer.from_file(f"{work}/tokenizer/tokenizer.json")
+    def __init__(self):
+        self.tk = Tokenizer.from_file(str(Path(__file__).parent / "model" / "tokenizer.json"))
         enc = lambda s: self.tk.encode(s, add_special_tokens=False).ids
         self.enc = enc
         self.see_before = enc("<|startoftext|><|im_start|>user\n<|image_start|>")
@@ -122,7 +123,7 @@ class Maker:
     """What a worker needs; made once in each process."""
 
     def __init__(self, work):
-        self.work, self.p, self.c = work, Prompts(work), text.Corpus(work)
+        self.work, self.p, self.c = work, Prompts(), text.Corpus(work)
         self.fonts, self.voices = {}, None
 
     def font_set(self, held):

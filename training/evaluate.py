@@ -100,7 +100,9 @@ def answers(model, prompts, b, mel_of):
 
 
 SETS = {"lines": [("lines seen fonts", {"kind": "lines"}, "fonts"), ("lines unseen fonts", {"kind": "lines"}, True)],
-        "speech": [("speech seen voices", {"kind": "speech", "voices": "seen"}, True), ("speech unseen voices", {"kind": "speech", "voices": "unseen"}, True)],
+        "speech": [("speech seen voices", {"kind": "speech", "voices": "seen"}, True),
+                   ("speech seen voices 8 kHz noise", {"kind": "speech", "voices": "seen", "level": "phone"}, True),
+                   ("speech unseen voices", {"kind": "speech", "voices": "unseen"}, True)],
         "scenes": [("scenes", {"kind": "scenes"}, True)]}
 _cache = {}
 
@@ -120,7 +122,7 @@ def measure(model, work, device, kind, n, lm=True):
     """[(what, value, n)] for the sets of a kind."""
     from mel import Mel
     from train import tensors
-    mel_of, prompts, rows = Mel(device), batches.Prompts(work), []
+    mel_of, prompts, rows = Mel(device), batches.Prompts(), []
     model.eval()
     for name, spec, held in SETS[kind]:
         pairs, aux_pairs = [], []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint of training to a folder in the published layout (safetensors, F32), which every loader of lfm2 accepts.
 
-usage: export.py WORK CHECKPOINT|random OUT"""
+usage: export.py CHECKPOINT|random OUT"""
 import json
 import shutil
 import sys
@@ -13,26 +13,25 @@ from safetensors.torch import save_file
 import text
 from model import HERE, Model, load_config
 
+
 def exported(model):
     """The tensors of the published layout: everything but the helpers of training."""
     return {k: v.detach().float().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()
             if not k.startswith("aux.")}
 
 
-def export(model, work, out, confidence=None):
-    out, work = Path(out), Path(work)
+def export(model, out, confidence=None):
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     save_file(exported(model), str(out / "model.safetensors"), metadata={"format": "pt"})
     cfg = dict(model.cfg)
-    tok = json.loads((work / "tokenizer" / "tokenizer.json").read_text())
+    tok = json.loads((HERE / "model" / "tokenizer.json").read_text())
     cfg["image_token_id"] = tok["model"]["vocab"]["<image>"]
     if confidence:
         cfg["lfm2_confidence"] = confidence
     (out / "config.json").write_text(json.dumps(cfg, indent=1) + "\n")
-    shutil.copy(HERE / "model" / "processor_config.json", out)
-    shutil.copy(HERE / "model" / "chat_template.jinja", out)
-    for f in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(work / "tokenizer" / f, out)
+    for f in ("processor_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(HERE / "model" / f, out)
     (out / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": 7, "pad_token_id": 0, "do_sample": False}) + "\n")
 
 
@@ -46,4 +45,4 @@ def load(path):
 
 
 if __name__ == "__main__":
-    export(load(sys.argv[2]), sys.argv[1], sys.argv[3])
+    export(load(sys.argv[1]), sys.argv[2])

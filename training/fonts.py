@@ -59,8 +59,8 @@ def letters_look_alike(path):
     return same >= 7
 
 
-def cut(path, out):
-    opt = subset.Options(layout_features=[], name_IDs=[1, 2], notdef_outline=True, drop_tables=["GSUB", "GPOS", "GDEF", "DSIG", "FFTM", "morx", "mort", "PfEd", "EBDT", "EBLC", "EBSC"],
+def cut(path, out, hints=True):
+    opt = subset.Options(hinting=hints, layout_features=[], name_IDs=[1, 2], notdef_outline=True, drop_tables=["GSUB", "GPOS", "GDEF", "DSIG", "FFTM", "morx", "mort", "PfEd", "EBDT", "EBLC", "EBSC"],
                          glyph_names=False, legacy_kern=True)
     font = subset.load_font(path, opt)
     s = subset.Subsetter(opt)
@@ -105,6 +105,8 @@ def main():
                 if font.sfntVersion == "OTTO":
                     name = name[:4] + ".otf"
                 cut(path, str(out / name))
+                if (out / name).stat().st_size > 40000:  # mostly instructions
+                    cut(path, str(out / name), hints=False)
                 ImageFont.truetype(str(out / name), 20, layout_engine=ImageFont.Layout.BASIC).getmask("Ag1" if kind != "segment" else "12")
             except Exception as e:  # a font that cannot be read or cut is left out, and named
                 print("left out:", path, type(e).__name__)

@@ -2,13 +2,13 @@
 """What is trained when. Each stage: steps, peak learning rate (cosine down to lr_end of it), share of steps for each kind, what
 its loss is ("frames": characters where the renderer put them, "ctc", "lm": the answer and 0.3 CTC), and the batches.
 
-cpu: batches of 32, for two cores and some hours. gpu: batches of 512, for one large GPU and some ten minutes a stage."""
+cpu: batches of 32, for two cores and some hours. gpu: batches of 512, for one large GPU and minutes."""
 
 
-def stages(batch, scale, lr, gpu=False):
+def stages(batch, scale, lr, gpu=False, shards=40):
     pool = batch * (4 if gpu else 16)
     lines = {"batch": batch, "pool": pool}
-    speech = {"batch": max(16, batch // 2), "pool": pool, "shards": 2000 if gpu else 60}
+    speech = {"batch": max(16, batch // 2), "pool": pool, "shards": shards}
     scenes = {"batch": max(16, batch // 2), "pool": pool}
     n = lambda x: int(x * scale)
     return [
@@ -23,4 +23,5 @@ def stages(batch, scale, lr, gpu=False):
     ]
 
 
-RECIPES = {"cpu": stages(32, 1.0, 1.5e-3), "gpu": stages(512, 0.5, 2.5e-3, gpu=True)}
+RECIPES = {"cpu": stages(32, 1.0, 1.5e-3), "gpu": stages(512, 0.5, 2.5e-3, gpu=True, shards=300),
+           "smoke": stages(4, 0.002, 1e-3, gpu=True, shards=1)}  # a minute, to see that all of it runs

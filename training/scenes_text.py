@@ -12,7 +12,7 @@ COLOURS = {"red": (212, 38, 38), "green": (44, 160, 60), "blue": (42, 82, 210), 
            "purple": (130, 50, 170), "pink": (245, 130, 180), "brown": (125, 80, 45), "black": (20, 20, 20), "white": (250, 250, 250),
            "gray": (128, 128, 128), "cyan": (40, 200, 215)}
 SHAPES = ["circle", "square", "triangle", "star", "rectangle", "diamond", "hexagon", "cross", "heart", "ring", "arrow", "oval"]
-PLURAL = {"cross": "crosses"}
+PLURAL = {"cross": "crosses", "switch": "switches"}
 COUNT = "no one two three four five six seven eight nine ten".split()
 PLACES = {(0, 0): "at the top left", (0, 1): "at the top", (0, 2): "at the top right", (1, 0): "on the left", (1, 1): "in the middle",
           (1, 2): "on the right", (2, 0): "at the bottom left", (2, 1): "at the bottom", (2, 2): "at the bottom right"}
@@ -88,9 +88,9 @@ def panel(r, t):
         bits.append(f"{COUNT[len(lamps)]} {plural('lamp', len(lamps))}, {COUNT[lit] if lit else 'none'} lit")
     if sw:
         on = sum(x["on"] for x in sw)
-        bits.append(f"{COUNT[len(sw)]} {PL_SWITCH if len(sw) != 1 else 'switch'}, {COUNT[on] if on else 'none'} on")
+        bits.append(f"{COUNT[len(sw)]} {plural('switch', len(sw))}, {COUNT[on] if on else 'none'} on")
     short = "A panel with " + join(bits) + "."
-    long_ = "The image shows a panel. From left to right: " + join([cap_first_article(w) for w in words]) + "."
+    long_ = "The image shows a panel. From left to right: " + join([article(w) for w in words]) + "."
     qa = [("What is in the image?", "A panel.")]
     if lamps:
         lit = sum(x["on"] for x in lamps)
@@ -102,13 +102,6 @@ def panel(r, t):
         on = sum(x["on"] for x in sw)
         qa.append(("How many switches are on?", cap(COUNT[on] if on else "none") + "."))
     return {"short": short, "long": long_, "alt": "Panel with " + join(bits) + ".", "qa": qa}
-
-
-PL_SWITCH = "switches"
-
-
-def cap_first_article(w):
-    return "a " + w
 
 
 def gauge(r, t):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The byte-level BPE tokenizer of the model: LFM2's special tokens, pre-tokeniser and files, own merges.
 
-usage: tokenizer.py WORK        writes WORK/tokenizer/{tokenizer.json,tokenizer_config.json}
-Digits never merge: a number is a token a digit, which a small model reads better."""
+usage: tokenizer.py WORK        writes model/{tokenizer.json,tokenizer_config.json} beside this file
+They are checked in: a model belongs to its tokenizer. Digits never merge: a number is a token a digit, which a small model reads better."""
 import json
 import random
 import re
@@ -48,10 +48,8 @@ def build(work):
 
 
 def main():
-    work = Path(sys.argv[1])
-    out = work / "tokenizer"
-    out.mkdir(parents=True, exist_ok=True)
-    build(work).save(str(out / "tokenizer.json"))
+    out = Path(__file__).parent / "model"
+    build(sys.argv[1]).save(str(out / "tokenizer.json"))
     (out / "tokenizer_config.json").write_text(json.dumps({
         "bos_token": "<|startoftext|>", "eos_token": "<|im_end|>", "pad_token": "<|pad|>", "add_bos_token": True, "add_eos_token": False,
         "model_max_length": 4096, "clean_up_tokenization_spaces": False, "processor_class": "Lfm2VlProcessor",

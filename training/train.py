@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train the model through the stages of a recipe. Stops and resumes at any step.
 
-usage: train.py WORK RUN [--recipe cpu] [--device cpu] [--threads 2] [--workers 1] [--minutes M] [--share 1.0] [--no-eval]
+usage: train.py WORK RUN [--recipe cpu] [--device cpu] [--threads 2] [--workers 1] [--minutes M] [--steps N] [--share 1.0] [--no-eval]
 WORK/RUN/ gets last.pt (weights, optimiser, place in the data), STAGE.pt at the end of each stage, log.csv, eval.csv."""
 import argparse
 import csv
@@ -80,7 +80,7 @@ class Trainer:
         self.bf16 = bool(a.bf16) if a.bf16 is not None else self.device.type == "cuda"
         self.recipe = RECIPES[a.recipe]
         self.pool = batches.workers(a.work, a.workers)
-        self.prompts = batches.Prompts(a.work)
+        self.prompts = batches.Prompts()
         self.model = Model(load_config(self.prompts.vocab), len(text.CHARS)).to(self.device)
         self.mel = Mel(self.device)
         decay = [p for p in self.model.parameters() if p.ndim >= 2]
@@ -162,6 +162,7 @@ class Trainer:
     def run(self):
         began, base = time.monotonic(), self.seconds
         saved = evaluated = began
+        left = self.a.steps
         while self.stage < len(self.recipe):
             stage = self.recipe[self.stage]
             steps = max(1, int(stage["steps"] * self.a.share))
@@ -205,7 +206,8 @@ class Trainer:
                     self.evaluate(stage)
                     self.model.train()
                     evaluated = time.monotonic()
-                if self.a.minutes and now - began > 60 * self.a.minutes:
+                left -= 1
+                if left == 0 or self.a.minutes and now - began > 60 * self.a.minutes:
                     self.save()
                     self.evaluate(stage)
                     return
@@ -226,6 +228,7 @@ def main():
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--minutes", type=float, default=0, help="stop after so long, ready to go on")
+    p.add_argument("--steps", type=int, default=0, help="stop after so many, ready to go on")
     p.add_argument("--share", type=float, default=1.0, help="of the recipe's steps")
     p.add_argument("--start", help="weights to begin with, when there is nothing to resume")
     p.add_argument("--bf16", type=int, help="default: on a GPU; on CPUs without bf16 matrix units it is slower")
