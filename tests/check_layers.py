@@ -17,7 +17,7 @@ LAYERS = {
     "lfm2_core/model": (("base", "weights", "kernels"), ("batch", "model", "sampler")),
     "encoders": (("base", "weights", "kernels"), ("audio_encoder", "encoders")),
     "pipeline": (("base", "weights", "kernels", "tokenizers", "model", "encoders"), ("audio", "frames", "hear", "image", "layout", "live", "prompt", "see", "vad")),
-    "lfm2_core/convert": (("base", "weights", "kernels", "model", "tokenizers"), ("convert",)),
+    "lfm2_core/convert": (("base", "weights", "kernels", "model", "tokenizers", "encoders"), ("convert",)),
 }
 PUBLIC_ONLY = ("tools", "examples", "tests/consumer")
 
@@ -28,6 +28,7 @@ THIRD_PARTY = {
     "openssl/evp.h": ("lfm2_core/base/sha256.c",),
     "cblas.h": ("lfm2_core/kernels/blas.c",),
     "pthread.h": ("lfm2_core/base/pool.c", "lfm2_core/base/mapfile.c"),  # mapfile: pthread_once()
+    "leptonica/allheaders.h": ("pipeline/layout_lines.c",),
     "png.h": ("pipeline/src_png.c",),
     "jpeglib.h": ("pipeline/src_jpeg.c",),
     "jerror.h": ("pipeline/src_jpeg.c",),
