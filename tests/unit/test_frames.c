@@ -372,9 +372,14 @@ static void damaged_videos(void **state)
             n_marked += s.n_partial;
             data[at] = (char)(data[at] ^ 0x55);
         }
+        memset(data + n / 2, 0xff, n / 4); /* more than can be concealed */
+        const int rc = frames_of(x, data, n, &s);
+        const int is_noticed = rc < 0 || s.last_rc < 0 || s.n_partial > 0 || x->log.level == LFM2_LOG_WARN || s.n < (i < 6 ? 10 : 3);
+        if (!is_noticed) fail_msg("%s: a quarter is overwritten, and nothing says so", names[i]);
+        n_marked += s.n_partial;
         free(data);
     }
-    assert_in_range(n_marked, 5, 1000);
+    assert_true(n_marked > 0);
 }
 
 /* --- TIFF --- */
