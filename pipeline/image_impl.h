@@ -56,6 +56,14 @@ void lfm2__raster_clear_from(lfm2__raster *r, int32_t y);
  * SHORT or LONG, or anything is out of bounds. */
 uint32_t lfm2__tiff_tag(const unsigned char *tiff, size_t n, unsigned tag, uint32_t otherwise);
 
+/* What the boxes of an AVIF file say of its picture; 1 where they don't. */
+typedef struct lfm2__avif_info {
+    uint32_t width, height;
+    int32_t orientation; /* as EXIF numbers it */
+    int is_composed;     /* of several coded pictures */
+} lfm2__avif_info;
+void lfm2__avif_read(const unsigned char *d, size_t n, lfm2__avif_info *info);
+
 /* EXIF orientation, 1..8, of a TIFF structure with or without "Exif\0\0" before it; 1 if it has none. */
 int32_t lfm2__exif_orientation(const unsigned char *exif, size_t n);
 

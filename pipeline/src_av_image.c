@@ -14,7 +14,10 @@
 #define MAX_PACKETS 64       /* until the first picture */
 #define QUIET_LOG_OFFSET 1000 /* makes every message less than a debug message */
 
-enum { TIFF_WIDTH = 256, TIFF_HEIGHT = 257, TIFF_ORIENTATION = 274 };
+#define MAX_PACKED_RATIO 1032 /* most that any of the packings of TIFF multiplies bytes by, but for fax */
+#define MAX_RUN_PX 128        /* that a byte of a packed BMP makes */
+
+enum { TIFF_WIDTH = 256, TIFF_HEIGHT = 257, TIFF_COMPRESSION = 259 };
 
 /* --- what the files say of themselves --- */
 
@@ -62,13 +65,22 @@ static void bmp_size(const lfm2__image_src *src, uint64_t *width, uint64_t *heig
     }
 }
 
-/* Whether a BMP file without compression has fewer bytes than pixels take: libav asks for memory, zeroed, before it looks. */
+/* Whether a BMP file has fewer bytes than its pixels take: libav asks for memory, zeroed, before it looks. */
 static int bmp_is_short(const lfm2__image_src *src, uint64_t width, uint64_t height)
 {
     const unsigned char *d = src->data;
     if (src->n < 34 || le(d + 14, 4) < 40) return 0;
     const uint32_t n_bits = le(d + 28, 2), compression = le(d + 30, 4); /* 0: none; 3: none, with masks */
-    return (compression == 0 || compression == 3) && width * height / 8 * n_bits > src->n;
+    if (compression == 0 || compression == 3) return width * height / 8 * n_bits > src->n;
+    return width * height / MAX_RUN_PX > src->n;
+}
+
+/* The same of a TIFF file: a pixel takes a bit before it is packed, a row of a fax one behind it. */
+static int tiff_is_short(const lfm2__image_src *src, uint64_t width, uint64_t height)
+{
+    const uint32_t compression = lfm2__tiff_tag(src->data, src->n, TIFF_COMPRESSION, 1);
+    const int is_fax = compression >= 2 && compression <= 4;
+    return (is_fax ? height / 8 : width * height / 8 / MAX_PACKED_RATIO) > src->n;
 }
 
 /* Index behind a chain of GIF sub-blocks that begins at `at`; 0 if the file ends first. */
@@ -83,29 +95,30 @@ static size_t gif_table_bytes(unsigned flags)
     return flags & 0x80 ? (size_t)3 << ((flags & 7) + 1) : 0;
 }
 
-/* Whether a GIF file ends before the data of its first picture do. */
+/* Whether a GIF file ends before the data of its first picture do: 1, or 2 if it ends before they begin. */
 static int gif_is_cut(const lfm2__image_src *src)
 {
     const unsigned char *d = src->data;
-    if (src->n < 13) return 1;
+    if (src->n < 13) return 2;
     for (size_t at = 13 + gif_table_bytes(d[10]); at + 2 <= src->n;) {
         if (d[at] == 0x21) {
             at = gif_skip_blocks(src, at + 2);
-            if (at == 0) return 1;
+            if (at == 0) return 2;
         } else if (d[at] == 0x2c) {
-            if (src->n - at < 10) return 1;
+            if (src->n - at < 10) return 2;
             return gif_skip_blocks(src, at + 10 + gif_table_bytes(d[at + 9]) + 1) == 0;
         } else {
-            return 1;
+            return 2;
         }
     }
-    return 1;
+    return 2;
 }
 
 /* Refuse sizes before any of it is decoded. */
 static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
 {
     uint64_t width = 1, height = 1;
+    int is_short = 0;
     *claims = (lfm2__raster){.orientation = 1};
     if (strcmp(src->format, "webp") == 0) {
         size_t n = 0;
@@ -116,8 +129,10 @@ static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
     } else if (strcmp(src->format, "bmp") == 0) {
         claims->partial = src->n >= 6 && le(src->data + 2, 4) > src->n;
         bmp_size(src, &width, &height);
+        is_short = bmp_is_short(src, width, height);
     } else if (strcmp(src->format, "gif") == 0) {
-        claims->partial = gif_is_cut(src);
+        is_short = gif_is_cut(src) == 2;
+        claims->partial = gif_is_cut(src) != 0;
         if (src->n >= 10) {
             width = le(src->data + 6, 2);
             height = le(src->data + 8, 2);
@@ -126,10 +141,18 @@ static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
         claims->orientation = lfm2__exif_orientation(src->data, src->n);
         width = lfm2__tiff_tag(src->data, src->n, TIFF_WIDTH, 1);
         height = lfm2__tiff_tag(src->data, src->n, TIFF_HEIGHT, 1);
+        is_short = tiff_is_short(src, width, height);
+    } else if (strcmp(src->format, "avif") == 0) {
+        lfm2__avif_info info;
+        lfm2__avif_read(src->data, src->n, &info);
+        claims->orientation = info.orientation;
+        width = info.width;
+        height = info.height;
+        if (info.is_composed) return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: avif: put together of several pictures", src->name);
     }
     const int rc = lfm2__image_check_size(src, width, height);
-    if (rc == 0 && strcmp(src->format, "bmp") == 0 && bmp_is_short(src, width, height)) {
-        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: bmp: too few bytes for an image of its size", src->name);
+    if (rc == 0 && is_short) {
+        return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: %s: too few bytes for an image of its size", src->name, src->format);
     }
     return rc;
 }
