@@ -3,6 +3,7 @@
 #ifndef LFM2_HEAR_H
 #define LFM2_HEAR_H
 
+#include "lfm2/audio.h"
 #include "lfm2/audio_encoder.h"
 #include "lfm2/sampler.h"
 #include "lfm2/tokenizer.h"
@@ -45,12 +46,13 @@ typedef struct lfm2_hear_params {
     int32_t n_channels;      /* 1..LFM2_AUDIO_MAX_CHANNELS, each transcribed by itself */
     int32_t use_vad;         /* 0: the sound is cut every vad.max_segment_us, and all of it is read */
     lfm2_vad_params vad;
-    int32_t n_slots;         /* segments decoded together, 1..64 */
+    int32_t n_slots;         /* segments decoded together, 1..64; they wait until there are so many: live, 1 */
     lfm2_times times;        /* what is wanted */
     const char *system;      /* UTF-8; NULL = "Perform ASR." */
     const char *prompt;      /* UTF-8, behind the sound; NULL = none */
     const char *glossary;    /* UTF-8, one word or phrase a line: more likely in every segment; NULL = none */
-    double glossary_weight;  /* added to the logits of tokens that go on with one of them; 0..20 */
+    double glossary_weight;  /* added to the logits of tokens that go on with one of them, a quarter of it to those that begin one;
+                              * 0..20 */
     int32_t max_tok;         /* of a segment; 0 = by its length (16 + 12 a second) */
     int64_t deadline_us;     /* of a segment's generation; 0 = none */
     lfm2_sampler_params sampler;
@@ -61,20 +63,23 @@ LFM2_API lfm2_hear_params lfm2_hear_params_default(void);
 
 typedef struct lfm2_hear lfm2_hear;
 
-/* model, tok and enc are borrowed while the lfm2_hear lives. Returns 0; LFM2_ERR_ARG; LFM2_ERR_UNSUPPORTED (encoder and backbone
- * do not
- * belong together); LFM2_ERR_UTF8; LFM2_ERR_RANGE (system and prompt leave no room in the context); LFM2_ERR_NOMEM. */
+/* model, tok and enc are borrowed while the lfm2_hear lives, the texts for this call only. Special tokens are never sampled, but
+ * for those that end a text. Returns 0; LFM2_ERR_ARG; LFM2_ERR_UNSUPPORTED (encoder and backbone do not belong together);
+ * LFM2_ERR_UTF8; LFM2_ERR_RANGE (system and prompt leave no room in the context); LFM2_ERR_LIMIT (more than 10,000 entries in the
+ * glossary, or one longer than 256 bytes or 64 tokens); LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_hear_create(lfm2_model *model, const lfm2_tokenizer *tok, const lfm2_audio_encoder *enc,
                               const lfm2_hear_params *params, lfm2_hear **out);
 LFM2_API void lfm2_hear_destroy(lfm2_hear *h); /* NULL is allowed */
 
 /* planes: [n_channels] arrays of n_samples finite f32 at 16 kHz; NULL = the sound is over. Takes all or nothing: LFM2_AGAIN
  * means pull first.
- * Does the work of finished segments, as many at once as there are slots. Returns 0; LFM2_AGAIN; LFM2_ERR_ARG; LFM2_ERR_STATE;
- * LFM2_ERR_NONFINITE; LFM2_ERR_NOMEM; LFM2_ERR_IO; LFM2_ERR_ABORTED. */
+ * Does the work of finished segments, as many at once as there are slots. Returns 0; LFM2_AGAIN; LFM2_ERR_ARG; LFM2_ERR_STATE (it
+ * is over); LFM2_ERR_NONFINITE; LFM2_ERR_NOMEM; LFM2_ERR_IO; LFM2_ERR_ABORTED. After the last three and after LFM2_ERR_NONFINITE of
+ * the model it is over; samples that are no numbers are refused and change nothing. */
 LFM2_API int lfm2_hear_push(lfm2_hear *h, const float *const *planes, int64_t n_samples);
 
-/* The next segment, by start time, then channel. *out: the caller destroys it. Returns 0; LFM2_AGAIN (push more); LFM2_EOF. */
+/* The next segment, by start time, then channel, as soon as no other channel can give an earlier one. One in which nothing was said
+ * is left out. *out: the caller destroys it. Returns 0; LFM2_AGAIN (push more); LFM2_EOF. */
 LFM2_API int lfm2_hear_pull(lfm2_hear *h, lfm2_segment **out);
 
 /* Live: what is known of the segment that is being spoken in a channel. Transcribes what was pushed since, if it is at least

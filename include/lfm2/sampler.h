@@ -7,8 +7,8 @@
 
 LFM2_BEGIN_DECLS
 
-/* Applied in this order: repetition penalty (to the logits), temperature, top-k, top-p, min-p, draw. Among equal logits the lower
- * id comes first. From the same logits the same seed gives the same ids on every machine. */
+/* Applied in this order: repetition penalty (to the logits, biases included), temperature, top-k, top-p, min-p, draw. Among equal
+ * logits the lower id comes first. From the same logits the same seed gives the same ids on every machine. */
 typedef struct lfm2_sampler_params {
     float temperature;    /* 0 = greedy; 0..100 */
     int32_t top_k;        /* 0 = off */
@@ -31,7 +31,18 @@ LFM2_API void lfm2_sampler_destroy(lfm2_sampler *s);
 
 /* Ids seen so far (the prompt), for the repetition penalty. Ids out of range are ignored. */
 LFM2_API void lfm2_sampler_accept(lfm2_sampler *s, int32_t id);
-LFM2_API void lfm2_sampler_reset(lfm2_sampler *s); /* forget ids, restart the seed */
+LFM2_API void lfm2_sampler_reset(lfm2_sampler *s); /* forget ids, restart the seed, no biases */
+
+/* Make some ids more or less likely: `add` goes to their logits, before everything else; for an id that stands twice, both do. The
+ * log-probability stays the model's own. */
+typedef struct lfm2_bias {
+    int32_t id;
+    float add; /* finite */
+} lfm2_bias;
+
+/* biases [n]: borrowed until they are replaced (n = 0: none) or s is reset; may be changed between two tokens. Ids out of range or
+ * not allowed have no influence. */
+LFM2_API void lfm2_sampler_set_biases(lfm2_sampler *s, const lfm2_bias *biases, int32_t n);
 
 /* Choose an id. logits f32 [n_vocab]; those of ids that are not allowed have no influence. *logprob (may be NULL): natural log of
  * the probability of the chosen id under the model itself (softmax of the logits over the allowed ids). The chosen id is accepted.

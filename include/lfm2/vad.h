@@ -12,12 +12,13 @@ LFM2_BEGIN_DECLS
 typedef struct lfm2_vad_params {
     double threshold;         /* how much like speech a frame must be, 0..1; higher finds less */
     double min_level_db;      /* quieter frames are never speech; dB of full scale, -120..0 */
-    int64_t min_speech_us;    /* shorter bursts are not speech */
-    int64_t min_silence_us;   /* a shorter pause does not end a segment */
-    int64_t pad_us;           /* kept before and behind what was found */
-    int64_t max_segment_us;   /* longer speech is cut at its best pause; 1 s .. 60 s */
+    int64_t min_speech_us;    /* shorter bursts are not speech; up to 5 s */
+    int64_t min_silence_us;   /* a shorter pause does not end a segment; 0.1..10 s */
+    int64_t pad_us;           /* kept before and behind what was found; up to 1 s and a quarter of max_segment_us */
+    int64_t max_segment_us;   /* longer speech is cut at its best pause; with padding; 1..60 s */
 } lfm2_vad_params;
 
+/* 0.5, -55 dB, 0.1 s of speech, 0.5 s of silence, 0.15 s of padding, 30 s. */
 LFM2_API lfm2_vad_params lfm2_vad_params_default(void);
 
 typedef struct lfm2_vad_span {
@@ -34,8 +35,8 @@ LFM2_API int lfm2_vad_create(lfm2_runtime *rt, const lfm2_vad_params *params, lf
 LFM2_API void lfm2_vad_destroy(lfm2_vad *v); /* NULL is allowed */
 
 /* Push mono 16 kHz samples (finite). Takes all it is given up to the first finished span; *n_taken tells how many: pull, then go
- * on.
- * samples NULL: the sound is over. Returns 0; LFM2_ERR_ARG; LFM2_ERR_STATE (after the end). */
+ * on. While there is a span to pull it takes nothing. samples NULL: the sound is over. Returns 0; LFM2_ERR_ARG; LFM2_ERR_STATE
+ * (after the end). */
 LFM2_API int lfm2_vad_push(lfm2_vad *v, const float *samples, int64_t n_samples, int64_t *n_taken);
 
 /* A finished span. Returns 0; LFM2_AGAIN (needs sound); LFM2_EOF (all was given). */

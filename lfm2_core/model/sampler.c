@@ -28,6 +28,8 @@ struct lfm2_sampler {
     uint64_t rng;
     uint8_t *flags;   /* [n_vocab] */
     candidate *cands; /* [n_allowed] */
+    const lfm2_bias *biases;
+    int32_t n_biases;
 };
 
 lfm2_sampler_params lfm2_sampler_params_default(void)
@@ -114,6 +116,14 @@ void lfm2_sampler_reset(lfm2_sampler *s)
 {
     for (int32_t id = 0; id < s->n_vocab; id++) s->flags[id] &= FLAG_ALLOWED;
     s->rng = s->p.seed;
+    s->n_biases = 0;
+}
+
+void lfm2_sampler_set_biases(lfm2_sampler *s, const lfm2_bias *biases, int32_t n)
+{
+    if (s == NULL) return;
+    s->biases = biases;
+    s->n_biases = biases != NULL && n > 0 ? n : 0;
 }
 
 int32_t lfm2__sampler_n_vocab(const lfm2_sampler *s)
@@ -208,10 +218,33 @@ static double log_sum(const lfm2_sampler *s, const float *logits, float max)
     return log(sum);
 }
 
-/* Candidates in id order with penalised logits. *max: greatest untouched logit. */
-static int collect(lfm2_sampler *s, const float *logits, int32_t *n_cand, float *max)
+/* What the biases add to an id. There are few of them against ids, so each is looked up among the candidates, which are in order. */
+static void add_biases(const lfm2_sampler *s, int32_t n_cand)
+{
+    for (int32_t i = 0; i < s->n_biases; i++) {
+        int32_t lo = 0, hi = n_cand;
+        while (lo < hi) {
+            const int32_t mid = lo + (hi - lo) / 2;
+            if (s->cands[mid].id < s->biases[i].id) lo = mid + 1;
+            else hi = mid;
+        }
+        if (lo < n_cand && s->cands[lo].id == s->biases[i].id) s->cands[lo].v += (double)s->biases[i].add;
+    }
+}
+
+/* Repetition penalty on logits to which biases were added. */
+static void penalise(const lfm2_sampler *s, int32_t n_cand)
 {
     const double penalty = (double)s->p.repeat_penalty;
+    for (int32_t i = 0; i < n_cand; i++) {
+        candidate *c = &s->cands[i];
+        if (s->flags[c->id] & FLAG_SEEN) c->v = c->v > 0.0 ? c->v / penalty : c->v * penalty;
+    }
+}
+
+/* Candidates in id order with biased and penalised logits. *max: greatest untouched logit. */
+static int collect(lfm2_sampler *s, const float *logits, int32_t *n_cand, float *max)
+{
     int32_t n = 0;
     float top = -INFINITY;
     for (int32_t id = 0; id < s->n_vocab; id++) {
@@ -219,12 +252,13 @@ static int collect(lfm2_sampler *s, const float *logits, int32_t *n_cand, float 
         double v = (double)logits[id];
         if (!(v < INFINITY)) return lfm2__fail(s->rt, LFM2_ERR_NONFINITE, "sampler: the logit of id %d is not a number", (int)id);
         if (logits[id] > top) top = logits[id];
-        if (s->flags[id] & FLAG_SEEN) v = v > 0.0 ? v / penalty : v * penalty;
         s->cands[n].v = v;
         s->cands[n].id = id;
         n++;
     }
     if (!(top > -INFINITY)) return lfm2__fail(s->rt, LFM2_ERR_NONFINITE, "sampler: no id has a finite logit");
+    add_biases(s, n);
+    if (s->p.repeat_penalty != 1.0f) penalise(s, n);
     *n_cand = n;
     *max = top;
     return 0;

@@ -528,6 +528,61 @@ static void ids_of_a_seed_are_pinned(void **state)
     }
 }
 
+/* ---- biases */
+
+static void biases_move_the_choice_and_not_the_logprob(void **state)
+{
+    (void)state;
+    lfm2_sampler_params p = lfm2_sampler_params_default();
+    const float logits[6] = {0.0f, 1.0f, 2.0f, 3.0f, -1.0f, 0.5f};
+    lfm2_bias biases[] = {{1, 1.5f}, {1, 1.0f}, {2, 0.5f}, {0, 50.0f}, {-1, 9.0f}, {6, 9.0f}};
+    lfm2_sampler *s = make(&p, 6, third_is_not); /* neither 0 nor 3 */
+    float plain = 0.0f, biased = 0.0f;
+    int32_t id = -1;
+
+    assert_int_equal(lfm2_sampler_next(s, logits, &id, NULL), 0);
+    assert_int_equal(id, 2);
+    lfm2_sampler_set_biases(s, biases, 6);
+    assert_int_equal(lfm2_sampler_next(s, logits, &id, &biased), 0);
+    assert_int_equal(id, 1); /* both of its biases count: 3.5 against 2.5 */
+    biases[1].add = 0.0f;    /* borrowed: 2.5 against 2.5, the lower id */
+    assert_int_equal(next(s, logits), 1);
+    biases[2].add = 0.75f;
+    assert_int_equal(next(s, logits), 2);
+    lfm2_sampler_set_biases(s, biases, 0);
+    assert_int_equal(next(s, logits), 2);
+    lfm2_sampler_set_biases(s, biases, 1);
+    lfm2_sampler_reset(s);
+    assert_int_equal(next(s, logits), 2);
+    const float only_one[6] = {0.0f, 1.0f, -INFINITY, 3.0f, -1.0f, 0.5f};
+    assert_int_equal(lfm2_sampler_next(s, only_one, &id, NULL), 0);
+    lfm2_sampler_set_biases(NULL, biases, 1);
+    lfm2_sampler_destroy(s);
+
+    s = make(&p, 6, third_is_not); /* id 1 without any bias, from the same logits */
+    const float favours[6] = {0.0f, 1.0f, 2.0f, 3.0f, -1.0f, 0.5f};
+    lfm2_bias small = {1, 1.5f};
+    lfm2_sampler_set_biases(s, &small, 1);
+    assert_int_equal(lfm2_sampler_next(s, favours, &id, &plain), 0);
+    assert_int_equal(id, 1);
+    assert_float_equal(plain, biased, 0.0f);
+    lfm2_sampler_destroy(s);
+}
+
+static void biases_go_before_the_penalty(void **state)
+{
+    (void)state;
+    lfm2_sampler_params p = lfm2_sampler_params_default();
+    p.repeat_penalty = 2.0f;
+    const float logits[3] = {2.0f, 3.0f, -9.0f};
+    const lfm2_bias bias = {1, 0.5f};
+    lfm2_sampler *s = make(&p, 3, NULL);
+    lfm2_sampler_accept(s, 1);
+    lfm2_sampler_set_biases(s, &bias, 1);
+    assert_int_equal(next(s, logits), 0); /* (3 + 0.5) / 2 < 2 */
+    lfm2_sampler_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,6 +603,8 @@ int main(void)
         cmocka_unit_test(ids_that_are_not_allowed_never_appear),
         cmocka_unit_test(the_same_seed_gives_the_same_ids),
         cmocka_unit_test(ids_of_a_seed_are_pinned),
+        cmocka_unit_test(biases_move_the_choice_and_not_the_logprob),
+        cmocka_unit_test(biases_go_before_the_penalty),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
