@@ -2,6 +2,7 @@
  * Image files that lie, end early, or are none. */
 #include "base_testing.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "file_testing.h"
@@ -27,17 +28,18 @@ static int status_from_name(const char *name)
     return 0;
 }
 
-static void refused(void **state)
+static int refuse_cases(watched *x, const char *folder)
 {
-    watched *x = *state;
+    char list[1024];
     size_t n;
-    char *cases = read_file(IMAGES "/hostile.txt", &n), *rest = NULL;
+    (void)snprintf(list, sizeof list, IMAGES "/%shostile.txt", folder);
+    char *cases = read_file(list, &n), *rest = NULL;
     int n_cases = 0;
     for (char *line = strtok_r(cases, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest), n_cases++) {
         char name[128], status[16], path[1024];
         lfm2_image image;
         assert_int_equal(sscanf(line, "%127s %15s", name, status), 2);
-        (void)snprintf(path, sizeof path, IMAGES "/hostile/%s", name);
+        (void)snprintf(path, sizeof path, IMAGES "/%shostile/%s", folder, name);
         const int before = x->log.n_lines, rc = lfm2_image_decode_file(x->rt, path, NULL, &image);
         if (rc != status_from_name(status) && (HAS_ALL || rc != LFM2_ERR_UNSUPPORTED)) {
             fail_msg("%s: %s, not %s", name, lfm2_err_name(rc), status);
@@ -46,12 +48,30 @@ static void refused(void **state)
         assert_non_null(strstr(x->log.line, name));
         assert_int_equal(x->heap.n_live, x->n_live_before);
     }
-    assert_true(n_cases > 40);
-    assert_true(x->heap.peak_bytes < MOST_BYTES);
     free(cases);
+    return n_cases;
 }
 
-/* Cut after every byte: an error, or an image that says it is incomplete and differs in nothing else. */
+static long peak_rss_kb(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+static void refused(void **state)
+{
+    watched *x = *state;
+    const long before = peak_rss_kb();
+    assert_true(refuse_cases(x, "") > 40);
+    assert_true(refuse_cases(x, "more/") >= 13);
+    assert_true(x->heap.peak_bytes < MOST_BYTES);
+    const long grown = peak_rss_kb() - before;
+    print_message("rejections: at most %zu bytes of the runtime's heap, the process grew by %ld KB\n", x->heap.peak_bytes, grown);
+    if (!TEST_HAS_SHADOW) assert_true((size_t)grown < MOST_BYTES / 1024); /* also what the libraries take for themselves */
+}
+
+/* Cut after every byte, or of long files at each 1 %: an error, or an image that says it is incomplete. */
 static void cut_everywhere(watched *x, const char *name, size_t n_harmless)
 {
     char path[1024];
@@ -66,7 +86,8 @@ static void cut_everywhere(watched *x, const char *name, size_t n_harmless)
         return;
     }
     assert_int_equal(rc_whole, 0);
-    for (size_t cut = 0; cut + n_harmless < n; cut++) {
+    const size_t step = n > 4096 ? n / 100 : 1;
+    for (size_t cut = 0; cut + n_harmless < n; cut += step) {
         lfm2_image image;
         char *part = malloc(cut + 1);
         memcpy(part, data, cut);
@@ -110,6 +131,53 @@ static void cut_others(void **state)
     cut_everywhere(*state, "rgb-raw.tif", 0);
     cut_everywhere(*state, "rgb-tiff_lzw.tif", 0);
     cut_everywhere(*state, "grey.avif", 0);
+}
+
+static void cut_large(void **state)
+{
+    static const char *const names[] = {"large.png", "large.jpg", "large-progressive.jpg", "large.gif", "large.bmp", "large.tif",
+                                        "large.webp", "large.avif"};
+    for (size_t i = 0; i < LFM2__COUNT_OF(names); i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "more/%s", names[i]);
+        cut_everywhere(*state, name, strcmp(names[i], "large.gif") == 0);
+    }
+}
+
+/* A progressive JPEG whose last scan comes a hundred thousand times; a PNG with a million chunks that nobody wants. */
+static void without_end(void **state)
+{
+    watched *x = *state;
+    enum { N_SCANS = 100000, N_CHUNKS = 1000000 };
+    static const unsigned char chunk[] = {0, 0, 0, 1, 't', 'E', 'X', 't', 'a', 0, 0, 0, 0};
+    size_t n;
+    lfm2_image image;
+    char *jpeg = read_file(IMAGES "/progressive.jpg", &n);
+    size_t scan = n - 2;
+    while (scan > 0 && !((unsigned char)jpeg[scan] == 0xff && (unsigned char)jpeg[scan + 1] == 0xda)) scan--;
+    const size_t n_scan = n - 2 - scan;
+    char *many = malloc(n + n_scan * N_SCANS);
+    assert_non_null(many);
+    memcpy(many, jpeg, n - 2);
+    for (size_t i = 0; i < N_SCANS; i++) memcpy(many + n - 2 + i * n_scan, jpeg + scan, n_scan);
+    int rc = lfm2_image_decode_bytes(x->rt, many, n - 2 + n_scan * N_SCANS, "scans.jpg", NULL, &image);
+    assert_true(rc == LFM2_ERR_LIMIT || (!HAS_ALL && rc == LFM2_ERR_UNSUPPORTED));
+    free(many);
+    free(jpeg);
+
+    char *png = read_file(IMAGES "/png-2-8.png", &n);
+    many = malloc(n + sizeof chunk * N_CHUNKS);
+    assert_non_null(many);
+    memcpy(many, png, 33);
+    for (size_t i = 0; i < N_CHUNKS; i++) memcpy(many + 33 + i * sizeof chunk, chunk, sizeof chunk);
+    memcpy(many + 33 + sizeof chunk * N_CHUNKS, png + 33, n - 33);
+    x->heap.peak_bytes = x->heap.live_bytes;
+    rc = lfm2_image_decode_bytes(x->rt, many, n + sizeof chunk * N_CHUNKS, "chunks.png", NULL, &image);
+    assert_true(rc == 0 || (!HAS_ALL && rc == LFM2_ERR_UNSUPPORTED));
+    if (rc == 0) lfm2_image_fini(&image);
+    assert_true(x->heap.peak_bytes < 1 << 20);
+    free(many);
+    free(png);
 }
 
 /* A name decides nothing. */
@@ -194,6 +262,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(cut_png, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(cut_jpeg, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(cut_others, watch_setup, watch_teardown),
+        cmocka_unit_test_setup_teardown(cut_large, watch_setup, watch_teardown),
+        cmocka_unit_test_setup_teardown(without_end, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(wrong_extension, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(no_regular_file, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(aborted, watch_setup, watch_teardown),
