@@ -20,7 +20,7 @@ typedef enum lfm2_see_layout { LFM2_SEE_PAGE = 0, LFM2_SEE_LINES = 1 } lfm2_see_
 typedef struct lfm2_see_line {
     char *text;         /* UTF-8 without line breaks */
     lfm2_text_box box;
-    float confidence;   /* 0..1, calibrated (see lfm2_see_confidence()) */
+    float confidence;   /* 0..1, from the probabilities of its tokens; -1 if it has none. See lfm2_see_is_calibrated() */
     lfm2_stop stop;
     int32_t n_tok;      /* written by the model */
 } lfm2_see_line;
@@ -56,25 +56,34 @@ LFM2_API void lfm2_see_result_destroy(lfm2_see_result *r); /* NULL is allowed */
 typedef struct lfm2_see lfm2_see;
 
 typedef struct lfm2_see_params {
-    int32_t min_image_tok, max_image_tok; /* for every image; 0 = as the checkpoint has it */
+    int32_t min_image_tok, max_image_tok; /* for every image, its tiles together; 0 = as the checkpoint has it (whose max
+                                           * holds for an image or thumbnail, tiles come on top). An image whose tiles
+                                           * would be over max is not tiled; one that cannot be made to fit is refused */
     int32_t max_tiles;                    /* 1 = never tiled; 0 = as the checkpoint has it */
     int32_t letterbox;                    /* 1: keep the aspect of tiled images and fill up with black, as llama.cpp does;
                                            * 0: stretch them, as the reference implementation does */
     int32_t n_slots;                      /* lines read together, 1..64 */
-    int32_t cap_tok;                      /* context, in tokens; 0 = what the model has, at most 4096 */
+    int32_t cap_tok;                      /* context, in tokens; 0 = what the model has, at most 4096. Lines have one each */
     uint64_t cache_bytes;                 /* embeddings kept, oldest go first; 0 = none */
 } lfm2_see_params;
 
 /* The checkpoint's settings, 8 slots, 256 MiB of cache. */
 LFM2_API lfm2_see_params lfm2_see_params_default(void);
 
-/* model, tok and vision are borrowed as long as the lfm2_see lives; any number may share them, one caller at a time each.
- * Returns 0; LFM2_ERR_ARG (a field out of range, a budget that no image can meet; named in the log); LFM2_ERR_UNSUPPORTED
- * (encoder and
- * backbone do not belong together, no chat template, no image tokens); LFM2_ERR_NOMEM. */
+/* model, tok and vision (of one runtime) are borrowed as long as the lfm2_see lives; any number may share them, one caller at a
+ * time each. Returns 0; LFM2_ERR_ARG (a field out of range, a budget that no image can meet; named in the log);
+ * LFM2_ERR_UNSUPPORTED (encoder and backbone do not belong together, no chat template, no image tokens); LFM2_ERR_FORMAT, LFM2_ERR_IO (the
+ * checkpoint's calibration); LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_see_create(lfm2_model *model, const lfm2_tokenizer *tok, const lfm2_vision *vision, const lfm2_see_params *params,
                              lfm2_see **out);
 LFM2_API void lfm2_see_destroy(lfm2_see *s); /* NULL is allowed */
+
+/* How images are cut and scaled: the checkpoint's settings with the caller's wishes. Owned by s. */
+LFM2_API const lfm2_vision_params *lfm2_see_image_params(const lfm2_see *s);
+
+/* 1 if confidences are calibrated: the checkpoint says how probabilities of tokens have become probabilities of being right on a
+ * held-out set. 0: a confidence is the geometric mean of its tokens' probabilities, and orders results rather than promising. */
+LFM2_API int lfm2_see_is_calibrated(const lfm2_see *s);
 
 typedef struct lfm2_see_request {
     lfm2_see_task task;
@@ -82,8 +91,9 @@ typedef struct lfm2_see_request {
     lfm2_see_layout layout;           /* of ocr */
     lfm2_layout_params layout_params;
     const char *prompt;               /* UTF-8; NULL = the task's own (not for ASK) */
-    const char *system;               /* UTF-8; NULL = none */
-    int32_t keep;                     /* 1: go on with the conversation: images may then be none, and are not encoded again */
+    const char *system;               /* UTF-8; NULL = none. Of a conversation, the first turn's counts */
+    int32_t keep;                     /* 1: go on with the conversation: images may then be none, and are not encoded again.
+                                       * Lines are no part of it, and leave it alone */
     lfm2_sampler_params sampler;
     lfm2_generate_params generate;    /* end ids: those of the tokenizer, when NULL. Of lines: for each of them */
     /* Text as it is written (of lines: whole lines in order), in pieces of whole code points. Non-zero stops. May be NULL. */
@@ -97,10 +107,13 @@ LFM2_API lfm2_see_request lfm2_see_request_default(void);
 /* What the model is told when no prompt is given. Static storage. */
 LFM2_API const char *lfm2_see_task_prompt(lfm2_see_task task, lfm2_see_caption caption);
 
-/* Look at images (in their order, before the prompt) and write. Layout lines: one image. *out: written only on success, also when
- * generation stopped early (look at stop). Returns 0; LFM2_ERR_ARG; LFM2_ERR_RANGE (does not fit the context; both numbers logged);
- * LFM2_ERR_LIMIT (an image that needs more tokens than max_image_tok and tiles allow); LFM2_ERR_NOMEM; LFM2_ERR_NONFINITE;
- * LFM2_ERR_IO; LFM2_ERR_ABORTED (while looking; while writing it is a stop reason); LFM2_ERR_UTF8. */
+/* Look at images (in their order, before the prompt) and write. Layout lines: one image. What a picture says is never obeyed
+ * beyond the text that is written. ocr of one image that is of one colour, but for noise, or in which no lines were found, asks
+ * nobody: blank. *out: written only on success, also when generation stopped early (look at stop).
+ * Returns 0; LFM2_ERR_ARG; LFM2_ERR_RANGE (does not fit the context; both numbers logged); LFM2_ERR_LIMIT (an image that needs more
+ * tokens than max_image_tok and tiles allow, more tiles in a row than there are marks for, too many lines); LFM2_ERR_UNSUPPORTED
+ * (lines, in a build without leptonica); LFM2_ERR_NOMEM; LFM2_ERR_NONFINITE; LFM2_ERR_IO; LFM2_ERR_ABORTED (while looking; while
+ * writing it is a stop reason); LFM2_ERR_UTF8. On failure the conversation is as before, or over if it was being read. */
 LFM2_API int lfm2_see_run(lfm2_see *s, const lfm2_image *images, int32_t n_images, const lfm2_see_request *request,
                           lfm2_see_result **out);
 
