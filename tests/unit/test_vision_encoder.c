@@ -6,6 +6,8 @@
 
 #include "base/json.h"
 #include "encoders/vision_impl.h"
+#include "file_testing.h"
+#include "weights/container.h"
 
 #define GOLDEN LFM2_TEST_DIR "/oracle/golden/vl"
 
@@ -77,9 +79,9 @@ static void params_defaults_and_hostile_values(void **state)
     const lfm2_vision_params d = lfm2_vision_params_default();
     assert_true(same_params(&p, &d));
     static const char changed[] =
-        "{\"use_thumbnail\": false, \"min_tiles\": 1, \"image_mean\": [0, 0.25, 1], \"max_image_tokens\": 128}";
+        "{\"use_thumbnail\": false, \"line_height_px\": 32, \"min_tiles\": 1, \"image_mean\": [0, 0.25, 1], \"max_image_tokens\": 128}";
     assert_int_equal(parse(changed, 1, NULL, &p), 0);
-    assert_true(!p.use_thumbnail && p.min_tiles == 1 && p.mean[1] == 0.25f && p.max_image_tok == 128);
+    assert_true(!p.use_thumbnail && p.min_tiles == 1 && p.mean[1] == 0.25f && p.max_image_tok == 128 && p.line_height_px == 32);
     static const struct {
         const char *text, *named;
         int rc;
@@ -96,6 +98,8 @@ static void params_defaults_and_hostile_values(void **state)
         {"{\"image_std\": [0.5, 0, 0.5]}", "image_std", LFM2_ERR_FORMAT},
         {"{\"image_std\": [0.5, 0.5]}", "image_std", LFM2_ERR_FORMAT},
         {"{\"image_mean\": 0.5}", "image_mean", LFM2_ERR_FORMAT},
+        {"{\"line_height_px\": -1}", "line_height_px", LFM2_ERR_FORMAT},
+        {"{\"line_height_px\": 99999}", "line_height_px", LFM2_ERR_FORMAT},
         {"{\"image_mean\": [1e300, 0, 0]}", "image_mean", LFM2_ERR_FORMAT},
         {"{\"resample\": 3}", "resample", LFM2_ERR_UNSUPPORTED},
         {"{\"rescale_factor\": 0.5}", "rescale_factor", LFM2_ERR_UNSUPPORTED},
@@ -126,6 +130,76 @@ static void what_is_no_image_encoder(void **state)
     assert_null(lfm2_vision_get_config(NULL));
     assert_null(lfm2_vision_get_params(NULL));
     assert_int_equal(lfm2_vision_run_bytes(NULL, 10), 0);
+}
+
+/* Image settings of a GGUF file: its own keys over the defaults, each checked. */
+static void params_of_a_gguf_file(void **state)
+{
+    (void)state;
+    static const char path[] = LFM2_TEST_DIR "/fuzz/corpus/vision_config/full.gguf";
+    lfm2_vision v = {.rt = rt};
+    assert_int_equal(lfm2_weights_open(rt, path, &v.w), 0);
+    assert_int_equal(lfm2__vision_read_config(&v), 0);
+    assert_int_equal(lfm2__vision_read_params(&v), 0);
+    const lfm2_vision_params *p = &v.params;
+    assert_true(p->patch_px == 4 && p->downsample == 2 && p->min_image_tok == 4 && p->max_image_tok == 16 && p->tile_px == 32);
+    assert_true(p->min_tiles == 1 && p->max_tiles == 4 && p->do_split == 1 && p->use_thumbnail == 0 && p->line_height_px == 32);
+    assert_true(p->max_pixels_tolerance == 1.5 && p->mean[2] == 0.5f && p->std[0] == 0.5f && p->letterbox == 0);
+    lfm2_weights_close(v.w);
+
+    size_t n;
+    char *data = read_file(path, &n);
+    static const char *const keys[] = {"lfm2.vision.min_image_tokens", "lfm2.vision.max_image_tokens", "lfm2.vision.tile_size",
+                                       "lfm2.vision.min_tiles", "lfm2.vision.max_tiles", "lfm2.vision.line_height_px"};
+    for (size_t i = 0; i < LFM2__COUNT_OF(keys); i++) { /* behind the key: type, u32 value */
+        size_t at = 0;
+        while (memcmp(data + at, keys[i], strlen(keys[i])) != 0) at++;
+        at += strlen(keys[i]) + 4;
+        char before[4];
+        memcpy(before, data + at, 4);
+        static const unsigned char values[2][4] = {{0xff, 0xff, 0xff, 0x7f}, {0xff, 0xff, 0xff, 0xff}};
+        for (size_t k = 0; k < 2; k++) {
+            memcpy(data + at, values[k], 4);
+            lfm2_vision bad = {.rt = rt};
+            assert_int_equal(lfm2__weights_open_bytes(rt, "v.gguf", data, n, &bad.w), 0);
+            assert_int_equal(lfm2__vision_read_config(&bad), 0);
+            assert_int_equal(lfm2__vision_read_params(&bad), LFM2_ERR_FORMAT);
+            assert_non_null(strstr(lines.line, "lfm2.vision."));
+            lfm2_weights_close(bad.w);
+        }
+        memcpy(data + at, before, 4);
+    }
+    free(data);
+}
+
+/* White, black, one pixel, a long thin strip: all of it finite. */
+static void plain_pictures(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{1, 1}, {31, 4000}, {300, 200}};
+    lfm2_vision *v = NULL;
+    lfm2_vision_run *r = NULL;
+    assert_int_equal(lfm2_vision_load(rt, GOLDEN, &v), 0);
+    assert_int_equal(lfm2_vision_run_create(v, 1024, &r), 0);
+    for (size_t i = 0; i < 2 * LFM2__COUNT_OF(sizes); i++) {
+        const int32_t w = sizes[i / 2][0], h = sizes[i / 2][1];
+        lfm2_vision_plan plan;
+        assert_int_equal(lfm2_vision_plan_image(lfm2_vision_get_params(v), w, h, &plan), 0);
+        uint8_t *rgb = malloc((size_t)w * (size_t)h * 3);
+        float *patches = malloc((size_t)plan.n_patches * 768 * sizeof *patches), *out = malloc((size_t)plan.n_tok * 128 * sizeof *out);
+        assert_true(rgb && patches && out);
+        memset(rgb, i % 2 ? 255 : 0, (size_t)w * (size_t)h * 3);
+        assert_int_equal(lfm2_vision_patches(rt, lfm2_vision_get_params(v), &plan, rgb, (size_t)w * 3, patches, plan.n_patches), 0);
+        for (int32_t k = 0; k < plan.n_patches * 768; k++) assert_true(patches[k] == (i % 2 ? 1.0f : -1.0f));
+        int32_t n_tok = 0;
+        assert_int_equal(lfm2_vision_encode(r, patches, plan.inputs, plan.n_inputs, out, plan.n_tok, &n_tok), 0);
+        assert_int_equal(n_tok, plan.n_tok);
+        free(rgb);
+        free(patches);
+        free(out);
+    }
+    lfm2_vision_run_destroy(r);
+    lfm2_vision_unload(v);
 }
 
 /* Three inputs of different shapes: together, in groups, one by one, with 1 and 3 threads: the same bits. */
@@ -242,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_defaults_and_hostile_values), cmocka_unit_test(params_defaults_and_hostile_values),
         cmocka_unit_test(what_is_no_image_encoder),           cmocka_unit_test(batches_and_threads),
+        cmocka_unit_test(params_of_a_gguf_file), cmocka_unit_test(plain_pictures),
         cmocka_unit_test(encode_refuses_bad_arguments),       cmocka_unit_test(loading_survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -54,6 +54,25 @@ static void one_tile_is_the_whole_image(void **state)
     assert_int_equal(plan.n_tok, 240);
 }
 
+/* Sizes up to 2048: tiles as the reference would, 2 to 10 of them or none; a picture 31 wide and 4000 high, too. */
+static void tiles_within_bounds(void **state)
+{
+    (void)state;
+    const lfm2_vision_params p = lfm2_vision_params_default();
+    for (int32_t w = 1; w <= 2048; w += w < 40 ? 3 : 61) {
+        for (int32_t h = 1; h <= 2048; h += 59) {
+            lfm2_vision_plan plan;
+            assert_int_equal(lfm2_vision_plan_image(&p, w, h, &plan), 0);
+            const int32_t n_tiles = plan.tile_cols * plan.tile_rows;
+            assert_true(n_tiles == 1 || (n_tiles >= 2 && n_tiles <= 10));
+            assert_true(plan.n_inputs == (n_tiles == 1 ? 1 : n_tiles + 1) && plan.n_tok >= 1);
+        }
+    }
+    lfm2_vision_plan plan;
+    assert_int_equal(lfm2_vision_plan_image(&p, 31, 4000, &plan), 0);
+    assert_int_equal(plan.n_inputs, 1);
+}
+
 static void parameters_are_checked(void **state)
 {
     (void)state;
@@ -85,6 +104,10 @@ static void parameters_are_checked(void **state)
     BAD(p.mean[0] = INFINITY);
     BAD(p.min_image_tok = 257);
     BAD(p.min_tiles = 11);
+    BAD(p.letterbox = 2);
+    BAD(p.letterbox = -1);
+    BAD(p.line_height_px = -1);
+    BAD(p.line_height_px = 4097);
 #undef BAD
     const lfm2_vision_params p = lfm2_vision_params_default();
     static const int32_t sides[] = {0, -1, INT32_MIN};
@@ -156,6 +179,40 @@ static void exact_pixels(void **state)
         }
     }
     free(out);
+}
+
+/* A tiled picture keeps its shape: where it fills the tiles one way without scaling, its pixels are the picture's and all others
+ * black; the thumbnail is the same with and without. */
+static void letterbox(void **state)
+{
+    lfm2_runtime *rt = *state;
+    enum { W = 1024, H = 900, TOP = 62, SIDE = 32 };
+    uint8_t *rgb = malloc((size_t)W * H * 3);
+    assert_non_null(rgb);
+    for (size_t i = 0; i < (size_t)W * H * 3; i++) rgb[i] = (uint8_t)(i * 29 + i / 777);
+    lfm2_vision_params p = lfm2_vision_params_default();
+    lfm2_vision_plan plan;
+    assert_int_equal(lfm2_vision_plan_image(&p, W, H, &plan), 0);
+    assert_true(plan.tile_cols == 2 && plan.tile_rows == 2 && plan.has_thumbnail);
+    const size_t n = (size_t)plan.n_patches * 768, n_tiles = (size_t)4 * SIDE * SIDE * 768;
+    float *boxed = malloc(n * sizeof *boxed), *stretched = malloc(n * sizeof *boxed);
+    assert_true(boxed && stretched);
+    assert_int_equal(lfm2_vision_patches(rt, &p, &plan, rgb, (size_t)W * 3, stretched, plan.n_patches), 0);
+    p.letterbox = 1;
+    assert_int_equal(lfm2_vision_patches(rt, &p, &plan, rgb, (size_t)W * 3, boxed, plan.n_patches), 0);
+    assert_memory_equal(boxed + n_tiles, stretched + n_tiles, (n - n_tiles) * sizeof *boxed);
+    assert_true(memcmp(boxed, stretched, n_tiles * sizeof *boxed) != 0);
+    for (int32_t y = 0; y < 1024; y++) {
+        for (int32_t i = 0; i < W * 3; i++) {
+            const int32_t x = i / 3, tile = y / 512 * 2 + x / 512, inside = y >= TOP && y < TOP + H;
+            const float got = value_at(boxed + (size_t)tile * SIDE * SIDE * 768, SIDE, x % 512, y % 512, i % 3);
+            const float want = inside ? ((float)rgb[(size_t)(y - TOP) * W * 3 + (size_t)i] - 127.5f) / 127.5f : -1.0f;
+            if (got != want) fail_msg("row %d, byte %d: %g, not %g", y, i, (double)got, (double)want);
+        }
+    }
+    free(rgb);
+    free(boxed);
+    free(stretched);
 }
 
 /* One colour stays that colour at any scale, and 1, 2 or 5 threads give the same bits. */
@@ -257,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_the_references),      cmocka_unit_test(one_tile_is_the_whole_image),
+        cmocka_unit_test(tiles_within_bounds),           cmocka_unit_test(letterbox),
         cmocka_unit_test(parameters_are_checked),        cmocka_unit_test(extremes_fit),
         cmocka_unit_test(exact_pixels),                  cmocka_unit_test(colours_and_threads),
         cmocka_unit_test(patches_refuse_bad_arguments),  cmocka_unit_test(patches_survive_failing_allocations),
