@@ -41,6 +41,9 @@ int lfm2__audio_av_open(const lfm2__audio_from *from, lfm2_audio_info *info, lfm
 int64_t lfm2__audio_us_to_samples(int64_t us, int32_t rate_hz);
 int64_t lfm2__audio_samples_to_us(int64_t n_samples, int32_t rate_hz);
 
+/* Whether a file that can be sought in is shorter than its first bytes say. It is not read on after that. */
+int lfm2__audio_is_cut(lfm2__infile *file);
+
 /* NaN becomes 0, what is beyond +-16 becomes +-1, each counted; all else stays. */
 void lfm2__audio_clean(float *x, int32_t n, int64_t *n_bad);
 

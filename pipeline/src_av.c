@@ -80,7 +80,7 @@ static int probe(lfm2__av_input *in, const lfm2__av_container *containers, size_
 {
     const AVInputFormat *demuxer = NULL;
     const int status = av_probe_input_buffer2(in->io, &demuxer, "", NULL, 0, MAX_PROBE_BYTES);
-    if (in->io->pos == 0 && avio_feof(in->io) && lfm2__infile_status(in->file) == 0 && !lfm2__aborted(in->rt)) {
+    if (lfm2__infile_tell(in->file) == 0 && lfm2__infile_status(in->file) == 0 && !lfm2__aborted(in->rt)) {
         return lfm2__fail(in->rt, LFM2_ERR_FORMAT, "%s: is empty", lfm2__infile_name(in->file));
     }
     if (lfm2__av_no_memory(status) || lfm2__aborted(in->rt) || lfm2__infile_status(in->file) < 0) {

@@ -130,6 +130,7 @@ static int decode(av_reader *r, decoded *d)
         if (lfm2__av_no_memory(status)) return lfm2__av_fail(&r->in, status, "out of memory");
         if (status >= 0 && d->frame->nb_samples > 0) {
             r->any_decoded = 1;
+            if (r->codec->sample_rate > 0) d->frame->sample_rate = r->codec->sample_rate; /* the frame's may be of the one before */
             r->packet_s -= frame_seconds(d->frame);
             return check_rate(r, d->frame->sample_rate);
         }
@@ -245,6 +246,7 @@ static int end(av_reader *r)
         }
     }
     if (!isnan(end_s) && fmax(r->at_s, r->packets_s) < end_s - END_NEAR_S) r->from.damage->truncated = 1;
+    if (lfm2__audio_is_cut(r->from.file)) r->from.damage->truncated = 1;
     if (r->any_decoded || (r->from.damage->n_bad_packets == 0 && !r->from.damage->truncated)) return LFM2_EOF;
     return lfm2__fail(r->from.rt, LFM2_ERR_FORMAT, "%s: %s: none of the sound that it announces is there and can be decoded",
                       lfm2__infile_name(r->from.file), r->in.container);
@@ -327,6 +329,8 @@ static int open_decoder(av_reader *r)
     r->codec->thread_count = 1;
     r->codec->pkt_timebase = r->stream->time_base;
     r->codec->err_recognition = AV_EF_CRCCHECK;
+    const AVCodecDescriptor *about = avcodec_descriptor_get(p->codec_id);
+    if (about != NULL && (about->props & AV_CODEC_PROP_LOSSY) == 0) r->codec->err_recognition |= AV_EF_EXPLODE; /* wrong is noise */
     r->codec->max_samples = MAX_FRAME_SAMPLES;
     status = avcodec_open2(r->codec, codec, NULL);
     return status < 0 ? lfm2__av_fail(&r->in, status, "no decoder") : 0;

@@ -39,6 +39,7 @@ FORMATS = {
     "flac.mkv": "-c:a flac",
     "mp3.mp3": "-c:a libmp3lame -b:a 24k",
     "mp3-plain.mp3": "-c:a libmp3lame -b:a 24k -write_xing 0 -id3v2_version 0",
+    "mp3-stereo.mp3": "-c:a libmp3lame -b:a 32k -ar 22050 -ac 2 -write_xing 0 -id3v2_version 0",
     "opus.ogg": "-c:a libopus -b:a 16k",
     "opus.webm": "-c:a libopus -b:a 16k",
     "vorbis.ogg": "-c:a libvorbis",
