@@ -22,6 +22,7 @@
 #include "base/pool.h"
 #include "base/runtime_impl.h"
 #include "base/str.h"
+#include "lfm2/frames.h"
 #include "lfm2/lfm2.h"
 
 #define MANY_REQUESTS 500 /* above that, "all from k on" is tried for every fourth k only */
@@ -367,6 +368,13 @@ static int convert_gguf(run *r)
     return lfm2_convert(r->rt, fixture(r, "quant-32"), "out.gguf", LFM2_DTYPE_F16, LFM2_DTYPE_F32, NULL, NULL);
 }
 
+static int convert_encoders(run *r)
+{
+    int rc = lfm2_convert_encoders(r->rt, fixture(r, "../golden/audio"), "out.gguf", LFM2_DTYPE_Q8_0, NULL, NULL);
+    if (rc == 0) rc = lfm2_convert_encoders(r->rt, fixture(r, "../golden/vl"), "out.gguf", LFM2_DTYPE_F16, NULL, NULL);
+    return rc;
+}
+
 static int save_tensors(run *r)
 {
     static const float data[6] = {1, 2, 3, 4, 5, 6};
@@ -375,6 +383,51 @@ static int save_tensors(run *r)
         {.name = "b", .dtype = LFM2_DTYPE_F32, .n_dims = 1, .dims = {2}, .data = data, .n_bytes = 2 * sizeof *data},
     };
     return lfm2_safetensors_save(r->rt, "out.safetensors", tensors, 2);
+}
+
+/* --- images --- */
+
+/* One of each format, with transparency, turning and a second decoding among them. */
+static int images(run *r)
+{
+    static const char *const names[] = {"png-6-8-interlaced.png", "png-2-8-exif.png", "exif-5.jpg", "cmyk.jpg", "progressive.jpg",
+                                        "lossless-exif.webp", "lossless-alpha.webp", "palette.bmp", "transparent.gif", "fax.tif",
+                                        "alpha.tif", "more/turned-6.avif", "../frames/moving.webp"};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
+        lfm2_image image;
+        char name[64];
+        (void)snprintf(name, sizeof name, "../images/%s", names[i]);
+        rc = lfm2_image_decode_file(r->rt, fixture(r, name), NULL, &image);
+        if (rc == 0) {
+            digest(r, lfm2_buf_data(image.rgb), lfm2_buf_bytes(image.rgb));
+            lfm2_image_fini(&image);
+        }
+        if (rc == LFM2_ERR_UNSUPPORTED) rc = 0; /* not in this build */
+    }
+    return rc;
+}
+
+static int frames(run *r)
+{
+    static const char *const names[] = {"pages.tif", "moving.webp", "moving.gif", "moving-alpha.png", "mjpeg.avi", "rotate-90.mp4"};
+    lfm2_frames_params params = lfm2_frames_params_default();
+    int rc = 0;
+    params.every_us = 400000;
+    for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
+        lfm2_frames *f = NULL;
+        lfm2_frame frame;
+        char name[64];
+        (void)snprintf(name, sizeof name, "../frames/%s", names[i]);
+        rc = lfm2_frames_open(r->rt, fixture(r, name), &params, &f);
+        while (rc == 0 && (rc = lfm2_frames_next(f, &frame)) == 0) {
+            digest(r, lfm2_buf_data(frame.image.rgb), lfm2_buf_bytes(frame.image.rgb));
+            lfm2_image_fini(&frame.image);
+        }
+        if (rc == LFM2_EOF || rc == LFM2_ERR_UNSUPPORTED) rc = 0;
+        lfm2_frames_close(f);
+    }
+    return rc;
 }
 
 typedef struct scenario {
@@ -402,7 +455,10 @@ static const scenario scenarios[] = {
     {"model_batch", model_batch, 0},
     {"convert", convert, 30},
     {"convert_gguf", convert_gguf, 0},
+    {"convert_encoders", convert_encoders, 0},
     {"save_tensors", save_tensors, 0},
+    {"images", images, 0},
+    {"frames", frames, 0},
 };
 
 /* --- the loop --- */
