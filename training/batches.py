@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches from samples. A job is a pure function of (kind, seed, number): it makes a pool of samples, sorts it by length and cuts
 it into batches; worker processes run jobs ahead of the trainer, which takes them in their order."""
+
 import multiprocessing as mp
 import os
 import random
+import zlib
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
 import scenes_text
+import speech_text
 import text
 
-BOS, IM_START, IM_END = 1, 6, 7
+IM_END = 7
+SHM = Path("/dev/shm")
 
 
 class Prompts:
@@ -45,11 +49,11 @@ def sequences(rows, cap_media):
     for i, (b, m, a, t) in enumerate(rows):
         p = len(b)
         ids[i, :p] = b
-        src[i, p:p + m] = T + np.arange(m)
+        src[i, p : p + m] = T + np.arange(m)
         p += m
-        ids[i, p:p + len(a)] = a
+        ids[i, p : p + len(a)] = a
         p += len(a)
-        ids[i, p:p + len(t)] = t
+        ids[i, p : p + len(t)] = t
         k = np.arange(p - 1, p + len(t))
         at.append(i * T + k)
         target.append(np.array(list(t) + [IM_END]))
@@ -69,13 +73,18 @@ def pad_images(images):
     h, w = max(x.shape[0] for x in images), max(x.shape[1] for x in images)
     out = np.zeros((len(images), h, w, 3), np.uint8)
     for i, x in enumerate(images):
-        out[i, :x.shape[0], :x.shape[1]] = x
+        out[i, : x.shape[0], : x.shape[1]] = x
     return out
 
 
 def lines_batch(rows, p, g=None):
-    b = {"kind": "lines", "image": pad_images([x["image"] for x in rows]), "rows": [2] * len(rows), "cols": [2 * x["tokens"] for x in rows],
-         "texts": [x["text"] for x in rows]}
+    b = {
+        "kind": "lines",
+        "image": pad_images([x["image"] for x in rows]),
+        "rows": [2] * len(rows),
+        "cols": [2 * x["tokens"] for x in rows],
+        "texts": [x["text"] for x in rows],
+    }
     before, after = p.see(scenes_text.OCR)
     b.update(sequences([(before, x["tokens"], after, p.enc(x["text"])) for x in rows], b["image"].shape[2] // 32))
     if g is not None:
@@ -93,10 +102,19 @@ def lines_batch(rows, p, g=None):
 
 
 def scenes_batch(rows, p, g=None):
-    b = {"kind": "scenes", "image": np.stack([x["image"] for x in rows]), "texts": [x["answer"] for x in rows], "asked": [x["question"] for x in rows]}
+    b = {
+        "kind": "scenes",
+        "image": np.stack([x["image"] for x in rows]),
+        "texts": [x["answer"] for x in rows],
+        "asked": [x["question"] for x in rows],
+    }
     h, w = b["image"].shape[1:3]
     b["rows"], b["cols"] = [h // 16] * len(rows), [w // 16] * len(rows)
-    b.update(sequences([(*p.see(x["question"])[:1], h * w // 1024, p.see(x["question"])[1], p.enc(x["answer"])) for x in rows], h * w // 1024))
+    b.update(
+        sequences(
+            [(*p.see(x["question"])[:1], h * w // 1024, p.see(x["question"])[1], p.enc(x["answer"])) for x in rows], h * w // 1024
+        )
+    )
     if g is not None:
         noisy(g, p, b, 0.03)
     return b
@@ -106,7 +124,7 @@ def speech_batch(rows, p, g=None):
     n = np.array([len(x["wave"]) for x in rows])
     wave = np.zeros((len(rows), n.max()), np.int16)
     for i, x in enumerate(rows):
-        wave[i, :len(x["wave"])] = x["wave"]
+        wave[i, : len(x["wave"])] = x["wave"]
     b = {"kind": "speech", "wave": wave, "n": n, "texts": [x["text"] for x in rows]}
     media = [(1 + k // 160 + 7) // 8 for k in n]
     before, after = p.hear()
@@ -114,7 +132,7 @@ def speech_batch(rows, p, g=None):
     if g is not None:
         noisy(g, p, b)
     alphabet = {ch: i + 1 for i, ch in enumerate(" abcdefghijklmnopqrstuvwxyz'")}
-    cls = [[alphabet[ch] for ch in text.ctc_text(x["text"])] for x in rows]
+    cls = [[alphabet[ch] for ch in speech_text.ctc_text(x["text"])] for x in rows]
     b["chars"], b["n_chars"] = np.array([v for x in cls for v in x], np.int64), np.array([len(x) for x in cls])
     return b
 
@@ -128,6 +146,7 @@ class Maker:
 
     def font_set(self, held):
         import data_lines
+
         if held not in self.fonts:
             self.fonts[held] = data_lines.Fonts(self.work, held)
         return self.fonts[held]
@@ -139,25 +158,32 @@ class Maker:
         kind, n = spec["kind"], spec["pool"]
         if kind == "lines":
             import data_lines
-            rows = [data_lines.render(r, g, self.c, self.font_set(held), held, spec.get("longest", 80), spec.get("wide_px", 1024)) for _ in range(n)]
+
+            rows = [
+                data_lines.render(r, g, self.c, self.font_set(held), held, spec.get("longest", 80), spec.get("wide_px", 1024))
+                for _ in range(n)
+            ]
             rows.sort(key=lambda x: x["tokens"])
             make = lines_batch
         elif kind == "scenes":
             import data_scenes
-            rows = [x for k in range(n // spec["batch"]) for x in data_scenes.batch(r, g, self.c, self.font_set(held), spec["batch"])]
+
+            rows = [
+                x for k in range(n // spec["batch"]) for x in data_scenes.batch(r, g, self.c, self.font_set(held), spec["batch"])
+            ]
             make = scenes_batch
         else:
             import data_speech
+
             rows = data_speech.pool(r, g, self.work, spec, number)
             rows.sort(key=lambda x: len(x["wave"]))
             make = speech_batch
-        out = [make(rows[i:i + spec["batch"]], self.p, g) for i in range(0, len(rows) - spec["batch"] + 1, spec["batch"])]
+        out = [make(rows[i : i + spec["batch"]], self.p, g) for i in range(0, len(rows) - spec["batch"] + 1, spec["batch"])]
         r.shuffle(out)
         return out
 
 
 def hash_of(kind, seed, number):
-    import zlib
     return zlib.crc32(f"{kind} {seed} {number}".encode()) + (number << 32)
 
 
@@ -171,17 +197,52 @@ def _start(work):
 
 
 def _run(args):
-    return _maker.job(*args)
+    """A job in a worker. Large arrays go through files in memory: a pipe would keep the trainer busy unpacking them."""
+    out = _maker.job(*args)
+    if SHM.is_dir():
+        for b in out:
+            for k in ("image", "wave"):
+                if k in b and b[k].nbytes > 1 << 20:
+                    path = SHM / f"lfm2-{os.getpid()}-{zlib.crc32(os.urandom(8)):08x}.npy"
+                    np.save(path, b[k])
+                    b[k] = path
+    return out
+
+
+def arrived(batch):
+    """The batch with its large arrays in place; their files are gone."""
+    for k in ("image", "wave"):
+        if isinstance(batch.get(k), Path):
+            path = batch[k]
+            batch[k] = np.load(path)
+            path.unlink()
+    return batch
 
 
 class Source:
-    """Batches of one kind in their order; n workers make them ahead. state is where the next batch stands."""
+    """Batches of one kind in their order, made ahead by the workers. state is where the next batch stands.
+    spec["reuse"] > 1: each is seen about so many times, the later ones at random among the last `keep` (and begins anew
+    after a resume)."""
 
-    def __init__(self, pool, spec, state=(0, 0), ahead=2):
+    def __init__(self, pool, spec, state=(0, 0), ahead=2, keep=150):
+        self.reuse, self.keep, self.seen, self.r = (
+            spec.get("reuse", 1),
+            keep,
+            [],
+            random.Random(hash_of("reuse", spec["seed"], state[0])),
+        )
         self.pool, self.spec, (self.job, self.at) = pool, spec, state
         self.ahead, self.waiting, self.batches = ahead, [], None
 
     def __next__(self):
+        if len(self.seen) > 20 and self.r.random() > 1 / self.reuse:
+            return self.r.choice(self.seen)
+        b = arrived(self.fresh())
+        if self.reuse > 1:
+            self.seen = self.seen[-self.keep + 1 :] + [b]
+        return b
+
+    def fresh(self):
         while self.batches is None or self.at >= len(self.batches):
             if self.batches is not None:
                 self.job, self.at = self.job + 1, 0

@@ -2,6 +2,7 @@
 """Sentences and words from Debian packages (DATA.md), cleaned, into WORK/corpus/{prose,words}.txt.
 
 usage: corpus.py WORK"""
+
 import gzip
 import re
 import sys

@@ -2,6 +2,7 @@
 """Pictures of one line of text, as a page is cut into lines: 32 px high, with their truth.
 
 usage: data_lines.py WORK SEED N OUT.png [held]      a sheet of samples to look at"""
+
 import io
 import json
 import math
@@ -30,7 +31,23 @@ class Fonts:
         n_of = {}
         for k in self.families:
             n_of[k[1]] = n_of.get(k[1], 0) + 1
-        everyday = ("liberation", "dejavu", "noto", "urw", "roboto", "open-sans", "croscore", "freefont", "texgyre", "lmodern", "cmu", "inter", "inconsolata", "hack", "firacode")
+        everyday = (
+            "liberation",
+            "dejavu",
+            "noto",
+            "urw",
+            "roboto",
+            "open-sans",
+            "croscore",
+            "freefont",
+            "texgyre",
+            "lmodern",
+            "cmu",
+            "inter",
+            "inconsolata",
+            "hack",
+            "firacode",
+        )
         self.keys = sorted(k for k in self.families if not k[0])
         self.weights = [(3.0 if any(e in k[1] for e in everyday) else 1.0) / math.sqrt(n_of[k[1]]) for k in self.keys]
         self.segment = sorted(k for k in self.families if k[0])
@@ -54,8 +71,17 @@ def fit_text(r, c, f, held, longest):
     """A text that the font can show."""
     for _ in range(8):
         if f["kind"] == "segment":
-            s = r.choice([lambda: text.clock(r), lambda: text.amount(r), lambda: text.digits(r, r.randint(1, 8)), lambda: f"{r.uniform(-40, 999):.1f}", lambda: text.date(r),
-                          lambda: text.code(r), lambda: r.choice(c.common).upper()])().upper()
+            s = r.choice(
+                [
+                    lambda: text.clock(r),
+                    lambda: text.amount(r),
+                    lambda: text.digits(r, r.randint(1, 8)),
+                    lambda: f"{r.uniform(-40, 999):.1f}",
+                    lambda: text.date(r),
+                    lambda: text.code(r),
+                    lambda: r.choice(c.common).upper(),
+                ]
+            )().upper()
             s = " ".join("".join(ch for ch in s if ch in f["set"]).split())
         else:
             s = text.line(r, c, held)
@@ -179,7 +205,11 @@ def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
         cx, cy = w / 2, (box[1] + box[3]) / 2
         # Output x, y come from input x + sh (y - cy) + a (y - cy), y - a (x - cx)
         im = im.transform((w, h), Image.AFFINE, (1, sh + a, -(sh + a) * cy, -a, 1, a * cx), Image.BILINEAR)
-        box = im.getbbox() if r.random() < 0.5 and im.getbbox() else (box[0], max(0, box[1] - int(abs(a) * w / 2)), box[2], min(h, box[3] + int(abs(a) * w / 2)))
+        box = (
+            im.getbbox()
+            if r.random() < 0.5 and im.getbbox()
+            else (box[0], max(0, box[1] - int(abs(a) * w / 2)), box[2], min(h, box[3] + int(abs(a) * w / 2)))
+        )
     lh = max(4, box[3] - box[1])
     if r.random() < 0.25:  # boxes of the whole line's height, not of its ink
         top, bottom = min(box[1], pad + int(px * 0.2)), max(box[3], pad + int(px * 1.2))
@@ -187,7 +217,12 @@ def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
         top, bottom = box[1], box[3]
     m = lambda lo, hi: int(round(lh * r.uniform(lo, hi)))
     big = r.random() < 0.15
-    crop = (box[0] - m(0.0, 0.9), top - m(-0.02, 0.5 if big else 0.22), box[2] + m(0.0, 0.9), bottom + m(-0.02, 0.5 if big else 0.22))
+    crop = (
+        box[0] - m(0.0, 0.9),
+        top - m(-0.02, 0.5 if big else 0.22),
+        box[2] + m(0.0, 0.9),
+        bottom + m(-0.02, 0.5 if big else 0.22),
+    )
     crop = (crop[0], crop[1], crop[2], max(crop[3], crop[1] + 6))
     im = im.crop(crop)
     mid = mid - crop[0]
@@ -207,9 +242,9 @@ def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
         p = r.randrange(h if v else w)
         t = max(1, px // 20)
         if v and not (h * 0.15 < p < h * 0.85):
-            x[p:p + t] = fgc
+            x[p : p + t] = fgc
         elif not v and not (crop[2] - crop[0] > 0 and mid.size and mid[0] - px * 0.6 < p < mid[-1] + px * 0.6):
-            x[:, p:p + t] = fgc
+            x[:, p : p + t] = fgc
     if r.random() < 0.2:
         x = x * (1 + texture(r, g, h, w)[..., None] * r.uniform(0.02, 0.2))
     pic = Image.fromarray(np.clip(x[..., 0] if grey else x, 0, 255).astype(np.uint8))

@@ -3,6 +3,7 @@
 
 usage: data_scenes.py WORK SEED OUT.png      a sheet of samples to look at
 Pictures of one batch have one size, at most 96 tokens of 32 x 32 px."""
+
 import io
 import math
 import random
@@ -15,13 +16,30 @@ import data_lines
 import scenes_text as st
 import text
 
-SIZES = [(256, 256), (320, 256), (256, 320), (288, 288), (320, 288), (352, 256), (224, 224), (320, 192), (192, 320), (384, 256), (256, 384)]  # height, width
+SIZES = [
+    (256, 256),
+    (320, 256),
+    (256, 320),
+    (288, 288),
+    (320, 288),
+    (352, 256),
+    (224, 224),
+    (320, 192),
+    (192, 320),
+    (384, 256),
+    (256, 384),
+]  # height, width
 
 
 def polygon(n, r, turn, inner=None):
     k = n if inner is None else 2 * n
-    return [((r if inner is None or i % 2 == 0 else inner) * math.sin(turn + 2 * math.pi * i / k),
-             -(r if inner is None or i % 2 == 0 else inner) * math.cos(turn + 2 * math.pi * i / k)) for i in range(k)]
+    return [
+        (
+            (r if inner is None or i % 2 == 0 else inner) * math.sin(turn + 2 * math.pi * i / k),
+            -(r if inner is None or i % 2 == 0 else inner) * math.cos(turn + 2 * math.pi * i / k),
+        )
+        for i in range(k)
+    ]
 
 
 def draw_shape(d, shape, x, y, r, colour, turn, outline):
@@ -47,12 +65,25 @@ def draw_shape(d, shape, x, y, r, colour, turn, outline):
         d.polygon(at(polygon(5, r, turn * 0.4, r * 0.42)), **kw)
     elif shape == "cross":
         w = r * 0.35
-        d.polygon(at([(-w, -r), (w, -r), (w, -w), (r, -w), (r, w), (w, w), (w, r), (-w, r), (-w, w), (-r, w), (-r, -w), (-w, -w)]), **kw)
+        d.polygon(
+            at([(-w, -r), (w, -r), (w, -w), (r, -w), (r, w), (w, w), (w, r), (-w, r), (-w, w), (-r, w), (-r, -w), (-w, -w)]), **kw
+        )
     elif shape == "heart":
-        pts = [(16 * math.sin(t) ** 3, -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t))) for t in np.linspace(0, 2 * math.pi, 40)]
+        pts = [
+            (16 * math.sin(t) ** 3, -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)))
+            for t in np.linspace(0, 2 * math.pi, 40)
+        ]
         d.polygon(at([(a * r / 16, b * r / 16) for a, b in pts]), **kw)
     else:  # arrow
-        pts = [(-r, -r * 0.25), (r * 0.2, -r * 0.25), (r * 0.2, -r * 0.6), (r, 0), (r * 0.2, r * 0.6), (r * 0.2, r * 0.25), (-r, r * 0.25)]
+        pts = [
+            (-r, -r * 0.25),
+            (r * 0.2, -r * 0.25),
+            (r * 0.2, -r * 0.6),
+            (r, 0),
+            (r * 0.2, r * 0.6),
+            (r * 0.2, r * 0.25),
+            (-r, r * 0.25),
+        ]
         k = round(turn / (math.pi / 2)) * math.pi / 2
         d.polygon(at([(a * math.cos(k) - b * math.sin(k), a * math.sin(k) + b * math.cos(k)) for a, b in pts]), **kw)
 
@@ -62,7 +93,9 @@ def shade(r, colour, spread=18):
 
 
 def shapes(r, d, im, w, h, fonts):
-    bg = r.choice(["white", "white", "gray", "black", "yellow", "blue", "green", "pink", "brown", "cyan", "purple", "orange", "red"])
+    bg = r.choice(
+        ["white", "white", "gray", "black", "yellow", "blue", "green", "pink", "brown", "cyan", "purple", "orange", "red"]
+    )
     d.rectangle([0, 0, w, h], fill=shade(r, st.COLOURS[bg], 8))
     n = min(9, 1 + int(r.expovariate(1 / 2.4)))
     cells = sorted(r.sample(sorted(st.PLACES), n))
@@ -74,7 +107,16 @@ def shapes(r, d, im, w, h, fonts):
         cw, ch = w / 3, h / 3
         big = min(cw, ch) * r.uniform(0.26, 0.44)
         x, y = (col + 0.5) * cw + r.uniform(-0.06, 0.06) * cw, (row + 0.5) * ch + r.uniform(-0.06, 0.06) * ch
-        draw_shape(d, s, x, y, big, shade(r, st.COLOURS[c]), r.uniform(-math.pi, math.pi) if s == "arrow" else r.uniform(-1, 1), r.choice([None, None, (0, 0, 0)]))
+        draw_shape(
+            d,
+            s,
+            x,
+            y,
+            big,
+            shade(r, st.COLOURS[c]),
+            r.uniform(-math.pi, math.pi) if s == "arrow" else r.uniform(-1, 1),
+            r.choice([None, None, (0, 0, 0)]),
+        )
         things.append({"colour": c, "shape": s, "cell": (row, col)})
     return {"background": bg, "things": things}
 
@@ -112,7 +154,25 @@ def label(d, fonts, f, x, y, s, px, fill, anchor="mm"):
 def plain_font(r, fonts):
     for _ in range(40):
         f = fonts.pick(r)
-        if f["kind"] == "plain" and any(k in f["package"] for k in ("liberation", "dejavu", "noto", "urw", "roboto", "open-sans", "croscore", "freefont", "texgyre", "inter", "lato", "cabin", "karla", "carlito")):
+        if f["kind"] == "plain" and any(
+            k in f["package"]
+            for k in (
+                "liberation",
+                "dejavu",
+                "noto",
+                "urw",
+                "roboto",
+                "open-sans",
+                "croscore",
+                "freefont",
+                "texgyre",
+                "inter",
+                "lato",
+                "cabin",
+                "karla",
+                "carlito",
+            )
+        ):
             return f
     return f
 
@@ -133,9 +193,25 @@ def gauge(r, d, im, w, h, fonts):
         lo, hi = math.radians(-130), math.radians(130)
         for i in range(11):
             a = lo + (hi - lo) * i / 10
-            d.line([(x + q * 0.85 * math.sin(a), y - q * 0.85 * math.cos(a)), (x + q * 0.97 * math.sin(a), y - q * 0.97 * math.cos(a))], fill=ink, width=2)
+            d.line(
+                [
+                    (x + q * 0.85 * math.sin(a), y - q * 0.85 * math.cos(a)),
+                    (x + q * 0.97 * math.sin(a), y - q * 0.97 * math.cos(a)),
+                ],
+                fill=ink,
+                width=2,
+            )
             if i in (0, 5, 10):
-                label(d, fonts, f, x + q * 0.66 * math.sin(a), y - q * 0.66 * math.cos(a), f"{top * i / 10:g}", max(12, int(q * 0.17)), ink)
+                label(
+                    d,
+                    fonts,
+                    f,
+                    x + q * 0.66 * math.sin(a),
+                    y - q * 0.66 * math.cos(a),
+                    f"{top * i / 10:g}",
+                    max(12, int(q * 0.17)),
+                    ink,
+                )
         a = lo + (hi - lo) * part
         d.line([(x, y), (x + q * 0.8 * math.sin(a), y - q * 0.8 * math.cos(a))], fill=hot, width=max(3, int(q * 0.05)))
         d.ellipse([x - 6, y - 6, x + 6, y + 6], fill=ink)
@@ -167,7 +243,11 @@ def chart(r, d, im, w, h, fonts):
     f = plain_font(r, fonts)
     kind, title, n = r.choice(["bar", "line", "pie"]), r.choice(st.TITLES), r.randint(3, 6)
     d.rectangle([0, 0, w, h], fill=(r.randint(235, 255),) * 3)
-    names = list("ABCDEF"[:n]) if r.random() < 0.5 else [m[:3] for m in text.MONTH[:n]] if r.random() < 0.5 else [f"Q{i + 1}" for i in range(n)]
+    names = (
+        list("ABCDEF"[:n])
+        if r.random() < 0.5
+        else [m[:3] for m in text.MONTH[:n]] if r.random() < 0.5 else [f"Q{i + 1}" for i in range(n)]
+    )
     values = r.sample(range(2, 21), n)  # all different
     px = max(14, int(h * 0.075))
     label(d, fonts, f, w / 2, h * 0.07, title, px, (10, 10, 10))
@@ -204,7 +284,11 @@ def document(r, d, im, w, h, fonts):
     f, kind = plain_font(r, fonts), r.choice(st.DOCUMENTS)
     d.rectangle([0, 0, w, h], fill=(r.randint(235, 255),) * 3)
     ink = (r.randint(0, 60),) * 3
-    head = {"receipt": "Receipt", "invoice": "Invoice", "ticket": "Ticket", "form": "Form"}.get(kind, "") if r.random() < 0.5 else r.choice(st.TITLES)
+    head = (
+        {"receipt": "Receipt", "invoice": "Invoice", "ticket": "Ticket", "form": "Form"}.get(kind, "")
+        if r.random() < 0.5
+        else r.choice(st.TITLES)
+    )
     n = {"note": r.randint(2, 4), "business card": r.randint(3, 4), "ticket": r.randint(3, 6)}.get(kind, r.randint(6, 14))
     px, y = 8, h * 0.06
     if kind == "receipt":
@@ -225,7 +309,17 @@ def document(r, d, im, w, h, fonts):
     else:
         x0, x1 = w * 0.1, w * 0.9
     if head:
-        label(d, fonts, f, (x0 + x1) / 2 if kind in ("receipt", "invoice") else x0, y + 8, head, 19, ink, "mm" if kind in ("receipt", "invoice") else "lm")
+        label(
+            d,
+            fonts,
+            f,
+            (x0 + x1) / 2 if kind in ("receipt", "invoice") else x0,
+            y + 8,
+            head,
+            19,
+            ink,
+            "mm" if kind in ("receipt", "invoice") else "lm",
+        )
         y += 28
     step = min(17, (h * (0.76 if kind in ("ticket", "business card") else 0.95) - y) / n)
     for i in range(n):
@@ -279,7 +373,9 @@ def finish(r, g, im):
     if r.random() < 0.25:
         im = im.filter(ImageFilter.GaussianBlur(r.uniform(0.2, 0.9)))
     if r.random() < 0.4:
-        y = np.asarray(im, np.float32) + g.standard_normal((im.height, im.width, 1 if r.random() < 0.6 else 3), np.float32) * r.choice([2, 5, 9])
+        y = np.asarray(im, np.float32) + g.standard_normal(
+            (im.height, im.width, 1 if r.random() < 0.6 else 3), np.float32
+        ) * r.choice([2, 5, 9])
         im = Image.fromarray(np.clip(y, 0, 255).astype(np.uint8))
     if r.random() < 0.4:
         buf = io.BytesIO()
@@ -303,7 +399,11 @@ def sample(r, g, c, fonts, w, h, held=False):
         truth = DRAW[kind](r, ImageDraw.Draw(im), im, w, h, fonts)
     said = st.DESCRIBE[kind](r, truth)
     k = r.random()
-    q, a = (st.SHORT, said["short"]) if k < 0.25 else (st.LONG, said["long"]) if k < 0.42 else (st.ALT, said["alt"]) if k < 0.55 else r.choice(said["qa"])
+    q, a = (
+        (st.SHORT, said["short"])
+        if k < 0.25
+        else (st.LONG, said["long"]) if k < 0.42 else (st.ALT, said["alt"]) if k < 0.55 else r.choice(said["qa"])
+    )
     return {"image": np.asarray(finish(r, g, im)), "question": q, "answer": a, "kind": kind}
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speech: shards of spoken utterances from the voices of Debian packages (DATA.md), and what rooms, noise and telephones do to them.
+"""Speech: shards of utterances spoken by voices of Debian packages (DATA.md), and what rooms, noise and telephones do to them.
 
-usage: data_speech.py WORK KIND FROM TO     KIND: short | long | seen | unseen (the last two are for evaluation)
+usage: data_speech.py WORK KIND FROM TO [JOBS]     KIND: short | long | seen | unseen (the last two are for evaluation)
 Writes WORK/speech/KIND-NNNN.npz: one after the other, 16 kHz."""
+
+import functools
+import multiprocessing as mp
 import os
 import random
 import shutil
@@ -15,31 +18,67 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
+import speech_text
 import text
 
 RATE = 16000
 N_SHARD = {"short": 500, "long": 250, "seen": 250, "unseen": 250}
 N_SHORT_SHARDS_PER_LONG = 0.25
-ESPEAK_ACCENTS = ["en-us", "en-us", "en-us", "en-gb", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029"]
-ESPEAK_VARIANTS = """m1 m2 m3 m4 m5 m6 m7 f1 f2 f3 f4 Alex Alicia Andrea Andy Annie Denis Gene Hugo Lee Marco Mario Michael Mike adam anika antonio
-belinda benjamin boris david ed edward grandpa iven john klatt klatt2 klatt4 max michel miguel norbert pablo paul pedro quincy rob robert
-sandro shelby steph steph2 travis victor zac""".split()
-HELD = {"flite": ["rms"], "festival": ["ked_diphone"], "espeak": [("en-us-nyc", "f5"), ("en-us-nyc", "m8"), ("en-gb", "linda"), ("en-gb-x-rp", "aunty"), ("en-us", "caleb")]}
-SEEN = {"flite": ["kal16", "awb", "slt"], "festival": ["kal_diphone", "cmu_us_slt_arctic_hts"]}
+ESPEAK_ACCENTS = [
+    "en-us",
+    "en-us",
+    "en-us",
+    "en-gb",
+    "en-gb",
+    "en-gb-x-rp",
+    "en-gb-scotland",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+    "en-029",
+]
+ESPEAK_VARIANTS = """m1 m2 m3 m4 m5 m6 m7 f1 f2 f3 f4 Alex Alicia Andrea Andy Annie Denis Gene Hugo Lee Marco Mario Michael Mike
+adam anika antonio belinda benjamin boris david ed edward grandpa iven john klatt klatt2 klatt4 max michel
+miguel norbert pablo paul pedro quincy rob robert sandro shelby steph steph2 travis victor zac""".split()
+HELD_ESPEAK = [
+    ("en-us-nyc", "f5"),
+    ("en-us-nyc", "m8"),
+    ("en-gb", "linda"),
+    ("en-gb-x-rp", "aunty"),
+    ("en-us", "caleb"),
+]  # and rms, ked
 
 
 def pick_voice(r, held):
     """(engine, voice, settings)"""
     k = r.random()
     if held:
-        return ("flite", "rms", {"stretch": r.uniform(0.85, 1.2)}) if k < 0.5 else ("festival", "ked_diphone", {"stretch": r.uniform(0.9, 1.15)}) if k < 0.7 else \
-            ("espeak", r.choice(HELD["espeak"]), {"speed": r.randint(130, 190), "pitch": r.randint(30, 70)})
+        return (
+            ("flite", "rms", {"stretch": r.uniform(0.85, 1.2)})
+            if k < 0.5
+            else (
+                ("festival", "ked_diphone", {"stretch": r.uniform(0.9, 1.15)})
+                if k < 0.7
+                else ("espeak", r.choice(HELD_ESPEAK), {"speed": r.randint(130, 190), "pitch": r.randint(30, 70)})
+            )
+        )
     if k < 0.56:
         v = r.choice(["kal16", "awb", "awb", "slt", "slt"])
-        return "flite", v, {"stretch": r.uniform(0.75, 1.3), "f0": r.uniform(0.75, 1.35) if r.random() < 0.6 else 1.0, "std": r.uniform(0.6, 1.5)}
+        return (
+            "flite",
+            v,
+            {"stretch": r.uniform(0.75, 1.3), "f0": r.uniform(0.75, 1.35) if r.random() < 0.6 else 1.0, "std": r.uniform(0.6, 1.5)},
+        )
     if k < 0.70:
-        return "festival", r.choice(["kal_diphone", "cmu_us_slt_arctic_hts", "cmu_us_slt_arctic_hts"]), {"stretch": r.uniform(0.8, 1.2)}
-    return "espeak", (r.choice(ESPEAK_ACCENTS), r.choice(ESPEAK_VARIANTS)), {"speed": r.randint(115, 215), "pitch": r.randint(20, 80)}
+        return (
+            "festival",
+            r.choice(["kal_diphone", "cmu_us_slt_arctic_hts", "cmu_us_slt_arctic_hts"]),
+            {"stretch": r.uniform(0.8, 1.2)},
+        )
+    return (
+        "espeak",
+        (r.choice(ESPEAK_ACCENTS), r.choice(ESPEAK_VARIANTS)),
+        {"speed": r.randint(115, 215), "pitch": r.randint(20, 80)},
+    )
 
 
 def read_wave(path):
@@ -66,12 +105,19 @@ def say_flite(tool, said, voice, s, path):
     args = [tool[0], "-voice", voice, "--setf", f"duration_stretch={s['stretch']:.3f}"]
     if s.get("f0", 1.0) != 1.0:
         args += ["--setf", f"int_f0_target_mean={F0[voice] * s['f0']:.1f}"]
-    subprocess.run(args + ["-t", said, "-o", str(path)], check=True, env=tool[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        args + ["-t", said, "-o", str(path)], check=True, env=tool[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def say_espeak(tool, said, voice, s, path):
-    subprocess.run([tool[0], "-v", f"{voice[0]}+{voice[1]}", "-s", str(s["speed"]), "-p", str(s["pitch"]), "-w", str(path), said], check=True, env=tool[1],
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [tool[0], "-v", f"{voice[0]}+{voice[1]}", "-s", str(s["speed"]), "-p", str(s["pitch"]), "-w", str(path), said],
+        check=True,
+        env=tool[1],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def say_festival(tool, jobs, folder):
@@ -79,7 +125,10 @@ def say_festival(tool, jobs, folder):
     rows = []
     for said, voice, s, path in jobs:
         q = said.replace("\\", "").replace('"', "")
-        rows.append(f'(voice_{voice}) (Parameter.set \'Duration_Stretch {s["stretch"]:.3f}) (set! u (SynthText "{q}")) (utt.save.wave u "{path}" \'riff)')
+        rows.append(
+            f"(voice_{voice}) (Parameter.set 'Duration_Stretch {s['stretch']:.3f}) "
+            f'(set! u (SynthText "{q}")) (utt.save.wave u "{path}" \'riff)'
+        )
     script = Path(folder) / "say.scm"
     script.write_text("\n".join(rows))
     subprocess.run([tool[0], "-b", str(script)], env=tool[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -89,7 +138,7 @@ def trim(x):
     """Without the silence around it."""
     e = np.convolve(np.abs(x), np.ones(160) / 160, "same")
     on = np.flatnonzero(e > max(1e-3, 0.02 * e.max()))
-    return x[max(0, on[0] - 800):on[-1] + 800] if on.size else x[:0]
+    return x[max(0, on[0] - 800) : on[-1] + 800] if on.size else x[:0]
 
 
 def make_shard(work, kind, number):
@@ -103,7 +152,7 @@ def make_shard(work, kind, number):
     rows, festival = [], []
     with tempfile.TemporaryDirectory() as folder:
         for i in range(N_SHARD[kind]):
-            s = text.spoken(r, c, held, short=kind == "short")
+            s = speech_text.spoken(r, c, held, short=kind == "short")
             maker, voice, settings = pick_voice(r, kind == "unseen")
             if maker == "festival" and tools["festival"] is None:
                 maker, voice = "flite", "rms" if kind == "unseen" else "slt"
@@ -129,7 +178,7 @@ def make_shard(work, kind, number):
             waves.append((np.clip(x / np.abs(x).max() * 0.9, -1, 1) * 32767).astype(np.int16))
             texts.append(s)
             voices.append(voice)
-    new = out.with_suffix(".new.npz")
+    new = out.with_suffix(f".{os.getpid()}.new.npz")
     np.savez(new, wave=np.concatenate(waves), n=np.array([len(x) for x in waves]), text=np.array(texts), voice=np.array(voices))
     new.rename(out)
     return out
@@ -139,10 +188,11 @@ def load_shard(work, kind, number):
     z = np.load(make_shard(work, kind, number))
     ends = np.cumsum(z["n"])
     x = z["wave"]
-    return [{"wave": x[e - n:e], "text": str(t), "voice": str(v)} for e, n, t, v in zip(ends, z["n"], z["text"], z["voice"])]
+    return [{"wave": x[e - n : e], "text": str(t), "voice": str(v)} for e, n, t, v in zip(ends, z["n"], z["text"], z["voice"])]
 
 
 # ---- Rooms, noise, telephones ----
+
 
 def coloured(g, n, slope):
     """Noise of power 1 / f^slope, of deviation 1."""
@@ -162,7 +212,7 @@ def music(r, g, n):
             f = root * 2 ** (k / 12) * r.choice([1, 1, 2])
             m = min(n - at, beat * r.choice([1, 2, 4]))
             env = np.exp(-t[:m] * r.uniform(1, 8))
-            x[at:at + m] += env * sum(np.sin(2 * np.pi * f * h * t[:m]) / h ** r.uniform(1, 2) for h in range(1, r.randint(2, 7)))
+            x[at : at + m] += env * sum(np.sin(2 * np.pi * f * h * t[:m]) / h ** r.uniform(1, 2) for h in range(1, r.randint(2, 7)))
         at += beat
     return (x / (x.std() + 1e-9)).astype(np.float32)
 
@@ -217,7 +267,7 @@ def room(r, g, x):
     h = g.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n) * r.uniform(0.02, 0.15)
     h[:80] *= np.linspace(0, 1, 80)
     h[0] = 1
-    return signal.fftconvolve(x, h)[:len(x)].astype(np.float32)
+    return signal.fftconvolve(x, h)[: len(x)].astype(np.float32)
 
 
 def tilt(r, x):
@@ -248,7 +298,7 @@ def augment(r, g, wave_, others, level="train"):
             x = tilt(r, x)
         if level == "phone" or r.random() < 0.6:
             snr = r.uniform(12, 25) if level == "phone" else r.uniform(4, 40)
-            x = x + noise(r, g, len(x), others) * (np.sqrt((x ** 2).mean()) + 1e-6) * 10 ** (-snr / 20)
+            x = x + noise(r, g, len(x), others) * (np.sqrt((x**2).mean()) + 1e-6) * 10 ** (-snr / 20)
         if level == "phone" or r.random() < 0.33:
             x = telephone(r, x / max(1.0, np.abs(x).max()))
     if level == "train" and r.random() < 0.03:
@@ -275,12 +325,19 @@ def pool(r, g, work, spec, number):
         kind, level = spec["voices"], spec.get("level", "clean")
         rows = [x for k in range(-(-n // N_SHARD[kind])) for x in load_shard(work, kind, k)][:n]
         return [{"wave": augment(r, g, x["wave"], rows, level), "text": x["text"]} for x in rows]
-    kinds = [("short", max(2, int(spec["shards"] * N_SHORT_SHARDS_PER_LONG)), spec["short"]), ("long", spec["shards"], 1 - spec["short"])]
+    kinds = [
+        ("short", max(2, int(spec["shards"] * N_SHORT_SHARDS_PER_LONG)), spec["short"]),
+        ("long", spec["shards"], 1 - spec["short"]),
+    ]
     have = []
     for kind, n_shards, share in kinds:
         want = round(n * share)
         if want:
-            rows = [x for k in r.sample(range(n_shards), min(n_shards, -(-want // N_SHARD[kind]) + 1)) for x in load_shard(work, kind, k)]
+            rows = [
+                x
+                for k in r.sample(range(n_shards), min(n_shards, -(-want // N_SHARD[kind]) + 1))
+                for x in load_shard(work, kind, k)
+            ]
             have += r.sample(rows, min(want, len(rows)))
     short_enough = [x for x in have if len(x["wave"]) < longest * 0.85] or have
     out = []
@@ -293,7 +350,9 @@ def pool(r, g, work, spec, number):
         if longest > 5 * RATE and r.random() < 0.2:  # two, one after the other
             y = r.choice(short_enough)
             if len(w) + len(y["wave"]) < longest * 0.8:
-                w = np.concatenate([w, np.zeros(int(RATE * r.uniform(0.15, 0.7)), np.int16), (y["wave"] * r.uniform(0.4, 1)).astype(np.int16)])
+                w = np.concatenate(
+                    [w, np.zeros(int(RATE * r.uniform(0.15, 0.7)), np.int16), (y["wave"] * r.uniform(0.4, 1)).astype(np.int16)]
+                )
                 s = s + " " + y["text"]
         out.append({"wave": augment(r, g, w, have), "text": s})
     return out
@@ -301,8 +360,10 @@ def pool(r, g, work, spec, number):
 
 def main():
     work, kind, lo, hi = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    for k in range(lo, hi):
-        print(make_shard(work, kind, k), flush=True)
+    jobs = int(sys.argv[5]) if len(sys.argv) > 5 else 1
+    with mp.get_context("fork").Pool(jobs) as p:
+        for path in p.imap_unordered(functools.partial(make_shard, work, kind), range(lo, hi)):
+            print(path, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@
 usage: evaluate.py WORK CHECKPOINT [--device cpu] [--n 500] [--kinds lines,speech,scenes]
 Lines: seen and unseen fonts, texts of held sentences and templates. Speech: seen and unseen voices. Scenes: short, long, alt and
 questions, right or wrong as a whole."""
+
 import argparse
 
 import torch
 
 import batches
+import speech_text
 import text
 
 EVAL_SEED = 900001
@@ -27,7 +29,7 @@ def distance(a, b):
 def error_rate(pairs, words=False):
     """Edits over length of [(truth, said)]."""
     if words:
-        pairs = [(text.ctc_text(a).split(), text.ctc_text(b).split()) for a, b in pairs]
+        pairs = [(speech_text.ctc_text(a).split(), speech_text.ctc_text(b).split()) for a, b in pairs]
     n = sum(len(a) for a, _ in pairs)
     return sum(distance(a, b) for a, b in pairs) / max(1, n)
 
@@ -49,6 +51,7 @@ def ctc_texts(logits, n_frames, alphabet):
 def media_of(model, b, mel_of):
     """Embeddings, auxiliary texts of a batch."""
     from train import patches
+
     if b["kind"] == "speech":
         mel, n = mel_of(b["wave"].float() / 32768, b["n"])
         x, emb, n = model.hear(mel, n)
@@ -68,8 +71,18 @@ def generate(model, prompts, rows, media, limit=128):
     for i, (b, m, a) in enumerate(rows):
         lengths.setdefault(len(b) + m + len(a), []).append(i)
     for n, group in lengths.items():
-        x = torch.stack([torch.cat([lm.embed_tokens(torch.tensor(rows[i][0], device=media.device)), media[i, :rows[i][1]],
-                                    lm.embed_tokens(torch.tensor(rows[i][2], device=media.device))]) for i in group])
+        x = torch.stack(
+            [
+                torch.cat(
+                    [
+                        lm.embed_tokens(torch.tensor(rows[i][0], device=media.device)),
+                        media[i, : rows[i][1]],
+                        lm.embed_tokens(torch.tensor(rows[i][2], device=media.device)),
+                    ]
+                )
+                for i in group
+            ]
+        )
         h, states = lm(x)
         ids, done = [[] for _ in group], torch.zeros(len(group), dtype=torch.bool)
         for k in range(limit):
@@ -99,11 +112,15 @@ def answers(model, prompts, b, mel_of):
     return generate(model, prompts, rows, media), aux
 
 
-SETS = {"lines": [("lines seen fonts", {"kind": "lines"}, "fonts"), ("lines unseen fonts", {"kind": "lines"}, True)],
-        "speech": [("speech seen voices", {"kind": "speech", "voices": "seen"}, True),
-                   ("speech seen voices 8 kHz noise", {"kind": "speech", "voices": "seen", "level": "phone"}, True),
-                   ("speech unseen voices", {"kind": "speech", "voices": "unseen"}, True)],
-        "scenes": [("scenes", {"kind": "scenes"}, True)]}
+SETS = {
+    "lines": [("lines seen fonts", {"kind": "lines"}, "fonts"), ("lines unseen fonts", {"kind": "lines"}, True)],
+    "speech": [
+        ("speech seen voices", {"kind": "speech", "voices": "seen"}, True),
+        ("speech seen voices 8 kHz noise", {"kind": "speech", "voices": "seen", "level": "phone"}, True),
+        ("speech unseen voices", {"kind": "speech", "voices": "unseen"}, True),
+    ],
+    "scenes": [("scenes", {"kind": "scenes"}, True)],
+}
 _cache = {}
 
 
@@ -122,6 +139,7 @@ def measure(model, work, device, kind, n, lm=True):
     """[(what, value, n)] for the sets of a kind."""
     from mel import Mel
     from train import tensors
+
     mel_of, prompts, rows = Mel(device), batches.Prompts(), []
     model.eval()
     for name, spec, held in SETS[kind]:
@@ -141,7 +159,7 @@ def measure(model, work, device, kind, n, lm=True):
         if pairs:
             rows.append((name + (" WER" if kind == "speech" else " CER"), error_rate(pairs, kind == "speech"), len(pairs)))
         if kind == "speech":
-            aux_pairs = [(text.ctc_text(a), b) for a, b in aux_pairs]
+            aux_pairs = [(speech_text.ctc_text(a), b) for a, b in aux_pairs]
         rows.append((name + " CTC CER", error_rate(aux_pairs), len(aux_pairs)))
     return rows
 
@@ -165,6 +183,7 @@ def main():
     p.add_argument("--kinds", default="lines,speech,scenes")
     a = p.parse_args()
     from export import load
+
     model = load(a.checkpoint).to(a.device)
     for k in a.kinds.split(","):
         for what, value, n in measure(model, a.work, torch.device(a.device), k, a.n):

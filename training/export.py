@@ -2,6 +2,7 @@
 """A checkpoint of training to a folder in the published layout (safetensors, F32), which every loader of lfm2 accepts.
 
 usage: export.py CHECKPOINT|random OUT"""
+
 import json
 import shutil
 import sys
@@ -12,12 +13,16 @@ from safetensors.torch import save_file
 
 import text
 from model import HERE, Model, load_config
+from train import load_weights
 
 
 def exported(model):
     """The tensors of the published layout: everything but the helpers of training."""
-    return {k: v.detach().float().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()
-            if not k.startswith("aux.")}
+    return {
+        k: v.detach().float().contiguous() if v.is_floating_point() else v
+        for k, v in model.state_dict().items()
+        if not k.startswith("aux.")
+    }
 
 
 def export(model, out, confidence=None):
@@ -32,7 +37,9 @@ def export(model, out, confidence=None):
     (out / "config.json").write_text(json.dumps(cfg, indent=1) + "\n")
     for f in ("processor_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(HERE / "model" / f, out)
-    (out / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": 7, "pad_token_id": 0, "do_sample": False}) + "\n")
+    (out / "generation_config.json").write_text(
+        json.dumps({"bos_token_id": 1, "eos_token_id": 7, "pad_token_id": 0, "do_sample": False}) + "\n"
+    )
 
 
 def load(path):
@@ -40,7 +47,7 @@ def load(path):
     torch.manual_seed(1)
     m = Model(load_config(), len(text.CHARS))
     if path != "random":
-        m.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+        m.load_state_dict(load_weights(path))
     return m.eval()
 
 

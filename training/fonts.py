@@ -3,6 +3,7 @@
 
 usage: fonts.py WORK        writes WORK/fonts/{index.json,NNNN.ttf|otf}
 Families of the packages marked "held" in fonts.list are for evaluation only."""
+
 import json
 import logging
 import subprocess
@@ -19,9 +20,45 @@ import text
 HERE = Path(__file__).parent
 NEED = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,-")
 SEGMENT = {"DSEG7": "0123456789-:. ", "DSEG14": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-:. "}
-SKIP = ("wingding", "webding", "symbol", "dingbat", "math", "ornament", "emoji", "feats", "arkpandora-", "smallcaps", "small caps", "barcode", "weather",
-        "condnobn", "signwriting", "braille", "orthos", "ostorah", "keyboard", "keyfont", "initials", "jsmath", "circos", "ellhnikh", "alfa-beta", "d050000l", "phonet", "babel", "humor",
-        "ubuntu-title", "museum", "elegante", "femkeklaver", "cupola", "abecedario_", "wargames", "emerita")
+SKIP = (
+    "wingding",
+    "webding",
+    "symbol",
+    "dingbat",
+    "math",
+    "ornament",
+    "emoji",
+    "feats",
+    "arkpandora-",
+    "smallcaps",
+    "small caps",
+    "barcode",
+    "weather",
+    "condnobn",
+    "signwriting",
+    "braille",
+    "orthos",
+    "ostorah",
+    "keyboard",
+    "keyfont",
+    "initials",
+    "jsmath",
+    "circos",
+    "ellhnikh",
+    "alfa-beta",
+    "d050000l",
+    "phonet",
+    "babel",
+    "humor",
+    "ubuntu-title",
+    "museum",
+    "elegante",
+    "femkeklaver",
+    "cupola",
+    "abecedario_",
+    "wargames",
+    "emerita",
+)
 MAX_STYLES = 6  # files of one family
 
 
@@ -60,8 +97,15 @@ def letters_look_alike(path):
 
 
 def cut(path, out, hints=True):
-    opt = subset.Options(hinting=hints, layout_features=[], name_IDs=[1, 2], notdef_outline=True, drop_tables=["GSUB", "GPOS", "GDEF", "DSIG", "FFTM", "morx", "mort", "PfEd", "EBDT", "EBLC", "EBSC"],
-                         glyph_names=False, legacy_kern=True)
+    opt = subset.Options(
+        hinting=hints,
+        layout_features=[],
+        name_IDs=[1, 2],
+        notdef_outline=True,
+        drop_tables=["GSUB", "GPOS", "GDEF", "DSIG", "FFTM", "morx", "mort", "PfEd", "EBDT", "EBLC", "EBSC"],
+        glyph_names=False,
+        legacy_kern=True,
+    )
     font = subset.load_font(path, opt)
     s = subset.Subsetter(opt)
     s.populate(text=text.CHARS)
@@ -77,7 +121,12 @@ def main():
     for package, held in listed().items():
         for path in files(package):
             low = Path(path).name.lower()
-            if any(s in low for s in SKIP) or ("noto" in low and not low.startswith(("notosans-", "notoserif-", "notosansmono-", "notosansdisplay-", "notoserifdisplay-", "notomono"))):
+            if any(s in low for s in SKIP) or (
+                "noto" in low
+                and not low.startswith(
+                    ("notosans-", "notoserif-", "notosansmono-", "notosansdisplay-", "notoserifdisplay-", "notomono")
+                )
+            ):
                 continue
             try:
                 font = TTFont(path, lazy=True)
@@ -107,7 +156,9 @@ def main():
                 cut(path, str(out / name))
                 if (out / name).stat().st_size > 40000:  # mostly instructions
                     cut(path, str(out / name), hints=False)
-                ImageFont.truetype(str(out / name), 20, layout_engine=ImageFont.Layout.BASIC).getmask("Ag1" if kind != "segment" else "12")
+                ImageFont.truetype(str(out / name), 20, layout_engine=ImageFont.Layout.BASIC).getmask(
+                    "Ag1" if kind != "segment" else "12"
+                )
             except Exception as e:  # a font that cannot be read or cut is left out, and named
                 print("left out:", path, type(e).__name__)
                 continue

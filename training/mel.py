@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Log-mel frames of a batch of sounds, as the published preprocessor makes them (without dither)."""
+
 import math
 
 import torch
@@ -33,7 +34,7 @@ class Mel:
         y = y * (torch.arange(x.shape[1], device=x.device) < n[:, None])
         s = torch.stft(y, N_FFT, HOP, window=self.window, center=True, pad_mode="constant", return_complex=True)
         p = s.real.square() + s.imag.square()
-        m = torch.log(torch.einsum("mf,bft->btm", self.filters, p) + 2.0 ** -24)
+        m = torch.log(torch.einsum("mf,bft->btm", self.filters, p) + 2.0**-24)
         v = torch.div(n, HOP, rounding_mode="floor")
         ok = (torch.arange(m.shape[1], device=x.device) < v[:, None])[..., None]
         mean = (m * ok).sum(1, keepdim=True) / v[:, None, None]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The LFM2 see/hear model in PyTorch. Parameters carry the names and shapes of the published checkpoints, so that the
 state dictionary is the export; heads that are needed in training only live under `aux`."""
+
 import json
 import math
 from pathlib import Path
@@ -20,6 +21,7 @@ def load_config(vocab_size=None):
 
 
 # ---- Backbone ----
+
 
 class RMSNorm(nn.Module):
     def __init__(self, n, eps):
@@ -46,8 +48,8 @@ class ShortConv(nn.Module):
         past = u.new_zeros(u.shape[0], self.k - 1, u.shape[2]) if state is None else state
         u = torch.cat([past, u], 1)
         w, t = self.conv.weight[:, 0].to(u.dtype), x.shape[1]
-        y = sum(w[:, j] * u[:, j:j + t] for j in range(self.k))
-        return self.out_proj(c * y), u[:, -(self.k - 1):]
+        y = sum(w[:, j] * u[:, j : j + t] for j in range(self.k))
+        return self.out_proj(c * y), u[:, -(self.k - 1) :]
 
 
 def rotate(x, rope):
@@ -129,6 +131,7 @@ class Backbone(nn.Module):
 
 # ---- Vision ----
 
+
 def triangle_weights(n_in, n_out):
     """Rows of weights [n_out, n_in]: bilinear with antialiasing, as tables of positions and images are scaled."""
     s = max(1.0, n_in / n_out)
@@ -197,8 +200,11 @@ class VisionTower(nn.Module):
         ah, aw = self.axis(rows[:1] if same_r else rows, r, x.device), self.axis(cols[:1] if same_c else cols, c, x.device)
         with torch.autocast(x.device.type, enabled=False):
             th = torch.einsum("brs,std->brtd", ah, table)
-            pos = torch.einsum("bct,brtd->brcd", aw.expand(b, -1, -1), th.expand(b, -1, -1, -1)) if not (same_r and same_c) else \
-                torch.einsum("bct,brtd->brcd", aw, th)
+            pos = (
+                torch.einsum("bct,brtd->brcd", aw.expand(b, -1, -1), th.expand(b, -1, -1, -1))
+                if not (same_r and same_c)
+                else torch.einsum("bct,brtd->brcd", aw, th)
+            )
         h = self.embeddings.patch_embedding(x)
         h = h + pos.to(h.dtype)
         mask = None
@@ -229,6 +235,7 @@ class Projector(nn.Module):
 
 # ---- Sound ----
 
+
 def half(n):
     return torch.div(n + 1, 2, rounding_mode="floor")
 
@@ -240,8 +247,9 @@ class Subsampling(nn.Module):
         for _ in range(3):
             freq = (freq + 1) // 2
         dw = lambda: nn.Conv2d(c, c, 3, 2, 1, groups=c)
-        self.conv = nn.Sequential(nn.Conv2d(1, c, 3, 2, 1), nn.ReLU(), dw(), nn.Conv2d(c, c, 1), nn.ReLU(), dw(), nn.Conv2d(c, c, 1),
-                                  nn.ReLU())
+        self.conv = nn.Sequential(
+            nn.Conv2d(1, c, 3, 2, 1), nn.ReLU(), dw(), nn.Conv2d(c, c, 1), nn.ReLU(), dw(), nn.Conv2d(c, c, 1), nn.ReLU()
+        )
         self.out = nn.Linear(c * freq, e["d_model"])
         for m in self.conv:
             if isinstance(m, nn.Conv2d):
@@ -329,8 +337,9 @@ class ConformerLayer(nn.Module):
     def __init__(self, e):
         super().__init__()
         d, f = e["d_model"], e["d_model"] * e["ff_expansion_factor"]
-        self.norm_feed_forward1, self.norm_self_att, self.norm_conv, self.norm_feed_forward2, self.norm_out = \
-            (nn.LayerNorm(d) for _ in range(5))
+        self.norm_feed_forward1, self.norm_self_att, self.norm_conv, self.norm_feed_forward2, self.norm_out = (
+            nn.LayerNorm(d) for _ in range(5)
+        )
         self.feed_forward1, self.feed_forward2 = ConformerFF(d, f), ConformerFF(d, f)
         self.self_attn, self.conv = RelAttention(d, e["n_heads"]), ConvModule(d, e["conv_kernel_size"])
 
@@ -372,6 +381,7 @@ class Adapter(nn.Module):
 
 # ---- All of it ----
 
+
 class Model(nn.Module):
     VISION_UPSAMPLE = 4  # frames of the auxiliary head for each column of patches: 4 px
 
@@ -402,7 +412,11 @@ class Model(nn.Module):
                 nn.init.normal_(p, std=0.02 if "embed_tokens" in name else 0.3)
             elif p.ndim >= 2 and "pos_bias" not in name:
                 fan_in = p[0].numel()
-                gain = 0.5 if name.endswith(("out_proj.weight", "w2.weight", "fc2.weight", "linear2.weight", "linear_out.weight")) else 1.0
+                gain = (
+                    0.5
+                    if name.endswith(("out_proj.weight", "w2.weight", "fc2.weight", "linear2.weight", "linear_out.weight"))
+                    else 1.0
+                )
                 nn.init.normal_(p, std=gain / math.sqrt(fan_in))
             elif name.endswith("bias") and "norm" not in name:
                 nn.init.zeros_(p)

@@ -2,6 +2,7 @@
 """What the generators need on a machine without these Debian packages: corpus, cut fonts, flite and espeak-ng, in one archive.
 
 usage: portable.py WORK OUT.tar.xz       unpack it as WORK there (same processor family, not an older C library)"""
+
 import subprocess
 import sys
 import tarfile
@@ -30,7 +31,14 @@ def main():
                     tar.add(Path(lib).resolve(), f"tts/lib/{Path(lib).name}")
         for p in sorted(data.rglob("*")):
             rel = p.relative_to(data)
-            if p.is_file() and (rel.parts[0] in ("voices", "phondata", "phonindex", "phontab", "intonations", "en_dict") or rel.parts[:2] == ("lang", "gmw")) and rel.parts[:2] != ("voices", "mb"):
+            if (
+                p.is_file()
+                and (
+                    rel.parts[0] in ("voices", "phondata", "phonindex", "phontab", "intonations", "en_dict")
+                    or rel.parts[:2] == ("lang", "gmw")
+                )
+                and rel.parts[:2] != ("voices", "mb")
+            ):
                 tar.add(p, f"tts/espeak-ng-data/{rel}")
     print(out, Path(out).stat().st_size)
 

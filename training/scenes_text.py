@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts of the seeing tasks, and the sentences that describe a scene whose truth is known."""
+
 import random
 
 OCR = "Read the text in the image."
@@ -8,15 +9,36 @@ LONG = "Describe the image in detail."
 ALT = "Write alternative text for this image."
 PROMPTS = [OCR, SHORT, LONG, ALT]
 
-COLOURS = {"red": (212, 38, 38), "green": (44, 160, 60), "blue": (42, 82, 210), "yellow": (240, 210, 40), "orange": (242, 135, 30),
-           "purple": (130, 50, 170), "pink": (245, 130, 180), "brown": (125, 80, 45), "black": (20, 20, 20), "white": (250, 250, 250),
-           "gray": (128, 128, 128), "cyan": (40, 200, 215)}
+COLOURS = {
+    "red": (212, 38, 38),
+    "green": (44, 160, 60),
+    "blue": (42, 82, 210),
+    "yellow": (240, 210, 40),
+    "orange": (242, 135, 30),
+    "purple": (130, 50, 170),
+    "pink": (245, 130, 180),
+    "brown": (125, 80, 45),
+    "black": (20, 20, 20),
+    "white": (250, 250, 250),
+    "gray": (128, 128, 128),
+    "cyan": (40, 200, 215),
+}
 SHAPES = ["circle", "square", "triangle", "star", "rectangle", "diamond", "hexagon", "cross", "heart", "ring", "arrow", "oval"]
 PLURAL = {"cross": "crosses", "switch": "switches"}
 COUNT = "no one two three four five six seven eight nine ten".split()
-PLACES = {(0, 0): "at the top left", (0, 1): "at the top", (0, 2): "at the top right", (1, 0): "on the left", (1, 1): "in the middle",
-          (1, 2): "on the right", (2, 0): "at the bottom left", (2, 1): "at the bottom", (2, 2): "at the bottom right"}
-TITLES = "Sales|Revenue|Costs|Visitors|Temperature|Rainfall|Profit|Orders|Output|Speed|Energy|Traffic|Budget|Growth|Users|Returns|Population|Demand|Supply|Price".split("|")
+PLACES = {
+    (0, 0): "at the top left",
+    (0, 1): "at the top",
+    (0, 2): "at the top right",
+    (1, 0): "on the left",
+    (1, 1): "in the middle",
+    (1, 2): "on the right",
+    (2, 0): "at the bottom left",
+    (2, 1): "at the bottom",
+    (2, 2): "at the bottom right",
+}
+TITLES = """Sales Revenue Costs Visitors Temperature Rainfall Profit Orders Output Speed Energy Traffic Budget Growth Users Returns
+Population Demand Supply Price""".split()
 DOCUMENTS = ["receipt", "letter", "invoice", "form", "table", "ticket", "business card", "note"]
 
 
@@ -49,6 +71,7 @@ def noun(n, c, s):
 
 
 # Each returns {"short", "long", "alt", "qa": [(question, answer)]} for the truth `t` of a scene.
+
 
 def shapes(r, t):
     g, bg, things = groups(t["things"]), t["background"], t["things"]
@@ -108,13 +131,25 @@ def gauge(r, t):
     """A dial or a bar gauge; its reading in tenths of the scale."""
     kind, v, top, unit = t["kind"], t["value"], t["top"], t["unit"]
     name = {"dial": "dial", "bar": "bar gauge", "thermometer": "thermometer"}[kind]
-    part = "empty" if v <= 0.05 * top else "full" if v >= 0.95 * top else "low" if v < 0.35 * top else "high" if v > 0.65 * top else "near the middle"
+    part = (
+        "empty"
+        if v <= 0.05 * top
+        else "full" if v >= 0.95 * top else "low" if v < 0.35 * top else "high" if v > 0.65 * top else "near the middle"
+    )
     val = f"{v} {unit}".strip()
     short = f"A {name} reading about {val}."
     long_ = f"The image shows a {name} with a scale from 0 to {top}. It reads about {val}, which is {part}."
-    return {"short": short, "long": long_, "alt": cap(name) + f" at about {val}.",
-            "qa": [("What does the gauge read?", f"About {val}."), ("What is in the image?", f"A {name}."), ("What is the highest value of the scale?", f"{top}."),
-                   ("Is the reading high or low?", cap(part) + ".")]}
+    return {
+        "short": short,
+        "long": long_,
+        "alt": cap(name) + f" at about {val}.",
+        "qa": [
+            ("What does the gauge read?", f"About {val}."),
+            ("What is in the image?", f"A {name}."),
+            ("What is the highest value of the scale?", f"{top}."),
+            ("Is the reading high or low?", cap(part) + "."),
+        ],
+    }
 
 
 def chart(r, t):
@@ -125,9 +160,19 @@ def chart(r, t):
     short = f"A {kind} chart titled {title}."
     unit = {"bar": "bars", "line": "points", "pie": "slices"}[kind]
     long_ = f"The image shows a {kind} chart titled {title} with {COUNT[n]} {unit}. {best} is the highest and {least} the lowest."
-    return {"short": short, "long": long_, "alt": cap(kind) + f" chart: {title}.",
-            "qa": [("What is the title of the chart?", f"{title}."), ("What kind of chart is this?", f"A {kind} chart."), (f"How many {unit} are there?", cap(COUNT[n]) + "."),
-                   ("Which is the highest?", f"{best}."), ("Which is the lowest?", f"{least}."), ("What is in the image?", f"A {kind} chart.")]}
+    return {
+        "short": short,
+        "long": long_,
+        "alt": cap(kind) + f" chart: {title}.",
+        "qa": [
+            ("What is the title of the chart?", f"{title}."),
+            ("What kind of chart is this?", f"A {kind} chart."),
+            (f"How many {unit} are there?", cap(COUNT[n]) + "."),
+            ("Which is the highest?", f"{best}."),
+            ("Which is the lowest?", f"{least}."),
+            ("What is in the image?", f"A {kind} chart."),
+        ],
+    }
 
 
 def document(r, t):
@@ -149,13 +194,29 @@ def random_truth(r):
     k = r.choice(sorted(DESCRIBE))
     if k == "shapes":
         cells = r.sample(sorted(PLACES), r.randint(1, 6))
-        return k, {"background": r.choice(sorted(COLOURS)), "things": [{"colour": r.choice(sorted(COLOURS)), "shape": r.choice(SHAPES), "cell": c} for c in cells]}
+        return k, {
+            "background": r.choice(sorted(COLOURS)),
+            "things": [{"colour": r.choice(sorted(COLOURS)), "shape": r.choice(SHAPES), "cell": c} for c in cells],
+        }
     if k == "panel":
-        return k, {"items": [{"kind": r.choice(["lamp", "switch"]), "colour": r.choice(["red", "green", "yellow", "blue", "white", "orange"]), "on": r.random() < 0.5} for _ in range(r.randint(2, 6))]}
+        return k, {
+            "items": [
+                {
+                    "kind": r.choice(["lamp", "switch"]),
+                    "colour": r.choice(["red", "green", "yellow", "blue", "white", "orange"]),
+                    "on": r.random() < 0.5,
+                }
+                for _ in range(r.randint(2, 6))
+            ]
+        }
     if k == "gauge":
         return k, {"kind": r.choice(["dial", "bar", "thermometer"]), "value": r.randrange(0, 101, 5), "top": 100, "unit": ""}
     if k == "chart":
-        return k, {"kind": r.choice(["bar", "line", "pie"]), "title": r.choice(TITLES), "bars": [(ch, r.random()) for ch in "ABCDEF"[:r.randint(3, 6)]]}
+        return k, {
+            "kind": r.choice(["bar", "line", "pie"]),
+            "title": r.choice(TITLES),
+            "bars": [(ch, r.random()) for ch in "ABCDEF"[: r.randint(3, 6)]],
+        }
     return k, {"kind": r.choice(DOCUMENTS), "head": r.choice(TITLES), "n_lines": r.randint(3, 14)}
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train the model through the stages of a recipe. Stops and resumes at any step.
 
-usage: train.py WORK RUN [--recipe cpu] [--device cpu] [--threads 2] [--workers 1] [--minutes M] [--steps N] [--share 1.0] [--no-eval]
+usage: train.py WORK RUN [--recipe cpu] [--device cpu] [--threads 2] [--workers 1] [--minutes M] [--steps N] ...
 WORK/RUN/ gets last.pt (weights, optimiser, place in the data), STAGE.pt at the end of each stage, log.csv, eval.csv."""
+
 import argparse
 import csv
 import math
@@ -42,6 +43,18 @@ def patches(image):
     return x.float() / 127.5 - 1
 
 
+def vary(image, g):
+    """Another light and other noise for a batch that is seen again."""
+    b = image.shape[0]
+    rand = lambda lo, hi: (torch.rand((b, 1, 1, 1), generator=g) * (hi - lo) + lo).to(image.device)
+    x = image.float()
+    x = 127.5 + (x - 127.5) * rand(0.6, 1.15) + rand(-20, 20)
+    turned = (torch.rand((b, 1, 1, 1), generator=g) < 0.2).to(image.device)
+    x = torch.where(turned, 255 - x, x)
+    x = x + torch.randn(image.shape[:3] + (1,), device=image.device) * rand(0, 8)
+    return x.clamp(0, 255)
+
+
 def answer_loss(model, b, media):
     """Cross-entropy of the answers, given the embeddings [B, K, d] that stand in the prompts."""
     lm = model.lm
@@ -64,10 +77,36 @@ def spec_augment(mel, n, g):
         w, a = torch.randint(0, 18, (b, 1), generator=g), torch.randint(0, m, (b, 1), generator=g)
         band = torch.arange(m)[None]
         mel = mel.masked_fill(((band >= a) & (band < a + w)).to(mel.device)[:, None, :], 0.0)
-        w, a = (torch.rand((b, 1), generator=g) * 0.05 * n.cpu()[:, None]).long(), (torch.rand((b, 1), generator=g) * n.cpu()[:, None]).long()
+        w, a = (torch.rand((b, 1), generator=g) * 0.05 * n.cpu()[:, None]).long(), (
+            torch.rand((b, 1), generator=g) * n.cpu()[:, None]
+        ).long()
         time_ = torch.arange(t)[None]
         mel = mel.masked_fill(((time_ >= a) & (time_ < a + w)).to(mel.device)[:, :, None], 0.0)
     return mel
+
+
+def save_parts(model, folder, cap_bytes=14 << 20):
+    """The weights alone, in files that are small enough to be carried about."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    part, size, n = {}, 0, 0
+    for k, v in [*model.state_dict().items(), (None, None)]:
+        more = 0 if v is None else v.numel() * v.element_size()
+        if part and (k is None or size + more > cap_bytes):
+            torch.save(part, folder / f"weights-{n}.pt")
+            part, size, n = {}, 0, n + 1
+        if k is not None:
+            part[k], size = v.detach().cpu().clone(), size + more
+
+
+def load_weights(path):
+    """Of a checkpoint, or of a folder of parts."""
+    path = Path(path)
+    if path.is_dir():
+        return {
+            k: v for p in sorted(path.glob("weights-*.pt")) for k, v in torch.load(p, map_location="cpu", weights_only=True).items()
+        }
+    return torch.load(path, map_location="cpu", weights_only=True)["model"]
 
 
 class Trainer:
@@ -85,24 +124,41 @@ class Trainer:
         self.mel = Mel(self.device)
         decay = [p for p in self.model.parameters() if p.ndim >= 2]
         rest = [p for p in self.model.parameters() if p.ndim < 2]
-        self.opt = torch.optim.AdamW([{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=1e-3, betas=(0.9, 0.98))
+        self.opt = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=1e-3, betas=(0.9, 0.98)
+        )
         self.stage, self.step, self.seconds, self.samples, self.places = 0, 0, 0.0, 0, {}
         if (self.out / "last.pt").exists():
             s = torch.load(self.out / "last.pt", map_location=self.device, weights_only=True)
             self.model.load_state_dict(s["model"])
             self.opt.load_state_dict(s["opt"])
-            self.stage, self.step, self.seconds, self.samples, self.places = s["stage"], s["step"], s["seconds"], s["samples"], s["places"]
+            self.stage, self.step, self.seconds, self.samples, self.places = (
+                s["stage"],
+                s["step"],
+                s["seconds"],
+                s["samples"],
+                s["places"],
+            )
         elif a.start:
-            self.model.load_state_dict(torch.load(a.start, map_location=self.device, weights_only=True)["model"])
+            self.model.load_state_dict(load_weights(a.start))
+        if a.stage and self.stage == 0 and self.step == 0:
+            self.stage = [s["name"] for s in self.recipe].index(a.stage)
         self.sums = {}
 
     def save(self, name="last.pt"):
-        s = {"model": self.model.state_dict(), "opt": self.opt.state_dict(), "stage": self.stage, "step": self.step, "seconds": self.seconds,
-             "samples": self.samples, "places": {k: list(v) for k, v in self.places.items()}}
+        s = {
+            "model": self.model.state_dict(),
+            "opt": self.opt.state_dict(),
+            "stage": self.stage,
+            "step": self.step,
+            "seconds": self.seconds,
+            "samples": self.samples,
+            "places": {k: list(v) for k, v in self.places.items()},
+        }
         torch.save(s, self.out / (name + ".new"))
         os.replace(self.out / (name + ".new"), self.out / name)
 
-    def loss(self, b, mode, index):
+    def loss(self, b, mode, index, again=False):
         m, on = self.model, self.device.type
         with torch.autocast(on, torch.bfloat16, enabled=self.bf16):
             if b["kind"] == "speech":
@@ -115,7 +171,10 @@ class Trainer:
                     return ctc, {"ctc": ctc}
                 lm = answer_loss(m, b, emb)
                 return lm + 0.3 * ctc, {"ctc": ctc, "lm": lm}
-            x = patches(b["image"])
+            image = b["image"]
+            if again and b["kind"] == "lines":
+                image = vary(image, torch.Generator().manual_seed(index))
+            x = patches(image)
             feats, emb = m.see(x, b["rows"], b["cols"])
             emb = emb.flatten(1, 2)
             if b["kind"] == "scenes":
@@ -147,7 +206,11 @@ class Trainer:
             for k in sorted(self.sums):
                 s, n = self.sums[k]
                 w.writerow([stage["name"], self.step, f"{self.seconds:.0f}", self.samples, f"{lr:.2e}", k, f"{s / n:.4f}"])
-        print(f"{stage['name']} {self.step} {self.seconds:.0f} s {self.samples} samples " + " ".join(f"{k} {s / n:.3f}" for k, (s, n) in sorted(self.sums.items())), flush=True)
+        print(
+            f"{stage['name']} {self.step} {self.seconds:.0f} s {self.samples} samples "
+            + " ".join(f"{k} {s / n:.3f}" for k, (s, n) in sorted(self.sums.items())),
+            flush=True,
+        )
         self.sums = {}
 
     def evaluate(self, stage):
@@ -170,11 +233,15 @@ class Trainer:
             sources = {}
             for k in kinds:
                 spec = {**stage["data"].get(k, {}), "kind": k, "seed": 100 + self.stage}
-                sources[k] = batches.Source(self.pool, spec, tuple(self.places.get(k, (0, 0))), ahead=1 if self.a.workers == 1 else 2 * self.a.workers)
+                sources[k] = batches.Source(
+                    self.pool, spec, tuple(self.places.get(k, (0, 0))), ahead=1 if self.a.workers == 1 else 2 * self.a.workers
+                )
             self.model.train()
             while self.step < steps:
                 k = random.Random(self.stage * 10**9 + self.step).choices(kinds, [stage["mix"][x] for x in kinds])[0]
-                b = tensors(next(sources[k]), self.device)
+                raw = next(sources[k])
+                again, raw["seen"] = raw.get("seen", 0) > 0, raw.get("seen", 0) + 1
+                b = tensors(raw, self.device)
                 mode = stage["mode"].get(k, "lm")
                 if isinstance(mode, list):  # [[share of the stage, mode], ...]
                     mode = next(m for until, m in mode if self.step < until * steps)
@@ -183,7 +250,7 @@ class Trainer:
                 lr *= end + (1 - end) * 0.5 * (1 + math.cos(math.pi * self.step / steps))
                 for group in self.opt.param_groups:
                     group["lr"] = lr
-                loss, parts = self.loss(b, mode, self.step)
+                loss, parts = self.loss(b, mode, self.step, again)
                 self.opt.zero_grad(set_to_none=True)
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -213,6 +280,7 @@ class Trainer:
                     return
             if self.sums:
                 self.log(stage, lr)
+            print(f"{stage['name']} done after {self.seconds:.0f} s", flush=True)
             self.evaluate(stage)
             self.stage, self.step, self.places = self.stage + 1, 0, {}
             self.save(stage["name"] + ".pt")
@@ -233,8 +301,13 @@ def main():
     p.add_argument("--start", help="weights to begin with, when there is nothing to resume")
     p.add_argument("--bf16", type=int, help="default: on a GPU; on CPUs without bf16 matrix units it is slower")
     p.add_argument("--no-eval", action="store_true")
-    t = Trainer(p.parse_args())
+    p.add_argument("--stage", default="", help="begin with this stage, when there is nothing to resume")
+    p.add_argument("--parts", help="folder for the weights in parts, at the end")
+    a = p.parse_args()
+    t = Trainer(a)
     t.run()
+    if a.parts:
+        save_parts(t.model, a.parts)
     t.pool.terminate()
 
 
