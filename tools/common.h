@@ -55,8 +55,8 @@ int tool_exit_of(int status, tool_stage stage);
 int tool_fail(tool *t, int code, const char *fmt, ...);
 /* For a library call that failed, which has usually logged why: `what` names it if not. Returns the exit code. */
 int tool_fail_status(tool *t, int status, tool_stage stage, const char *what);
-/* From here on reasons are kept instead of printed, and not counted; tool_release_errors() prints the kept one, if it is wanted, and
- * ends that. */
+/* From here on reasons are kept instead of printed, and not counted; tool_release_errors() prints the kept one, if it is wanted,
+ * and ends that. */
 void tool_hold_errors(tool *t);
 void tool_release_errors(tool *t, int wanted);
 /* Notes on stderr at verbosity >= level. */
@@ -79,8 +79,8 @@ int tool_load_tokenizer(tool *t, const char *path);
 int tool_open_tokenizer(tool *t);
 /* --model, or the model that came with the program, or the reason why there is none. Owned by t. */
 int tool_model_path(tool *t, const char **path);
-/* The file that holds the encoder of that model: --mmproj, the mmproj*.gguf beside a .gguf, or the model itself. *path: freed by
- * the caller. */
+/* The file that holds the encoder of that model: --mmproj; beside NAME.gguf mmproj-NAME.gguf, or the only mmproj*.gguf; or the
+ * model itself. *path: freed by the caller. */
 int tool_encoder_path(tool *t, const char *model_path, char **path);
 /* How to sample: what the options say; where they are silent, greedy or what the model's card advises. Needs the tokenizer. */
 lfm2_sampler_params tool_sampling(const tool *t, int greedy);

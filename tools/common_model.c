@@ -79,7 +79,8 @@ static int find_one(tool *t, const char *folder, size_t n_folder, int (*wanted)(
     return rc;
 }
 
-/* The model that came with the program: LFM2_DATA_FROM_BIN is the way from its folder to the data's. *path: NULL if there is none. */
+/* The model that came with the program: LFM2_DATA_FROM_BIN is the way from its folder to the data's. *path: NULL if there is
+ * none. */
 static int find_shipped(tool *t, char **path)
 {
     static const char *const places[] = {LFM2_DATA_FROM_BIN "/model", "share/lfm2/model"}; /* installed; in the build folder */
@@ -146,6 +147,21 @@ int tool_model_path(tool *t, const char **path)
     return rc;
 }
 
+/* "folder/mmproj-name.gguf", which the converter writes for "folder/name.gguf". *path: NULL if there is none. */
+static int find_own(tool *t, const char *model_path, size_t n_folder, char **path)
+{
+    const size_t n = strlen(model_path) + sizeof "mmproj-";
+    struct stat st;
+
+    *path = malloc(n);
+    if (!*path) return no_memory(t);
+    snprintf(*path, n, "%.*smmproj-%s", (int)n_folder, model_path, model_path + n_folder);
+    if (stat(*path, &st) == 0) return 0;
+    free(*path);
+    *path = NULL;
+    return 0;
+}
+
 int tool_encoder_path(tool *t, const char *model_path, char **path)
 {
     const char *given = cli_text(&t->cli, "mmproj");
@@ -158,9 +174,13 @@ int tool_encoder_path(tool *t, const char *model_path, char **path)
         return *path ? 0 : no_memory(t);
     }
     while (n > 0 && model_path[n - 1] != '/') n--;
+    rc = find_own(t, model_path, n, path);
+    if (rc || *path) return rc;
     rc = find_one(t, model_path, n, is_encoder_file, path, &n_found);
     if (rc == 0 && n_found == 0) rc = tool_fail(t, TOOL_MODEL, "%s: no mmproj*.gguf beside it; give --mmproj FILE", model_path);
-    if (rc == 0 && n_found > 1) rc = tool_fail(t, TOOL_MODEL, "%s: %d mmproj*.gguf beside it; give --mmproj FILE", model_path, n_found);
+    if (rc == 0 && n_found > 1) {
+        rc = tool_fail(t, TOOL_MODEL, "%s: %d mmproj*.gguf beside it; give --mmproj FILE", model_path, n_found);
+    }
     if (rc) {
         free(*path);
         *path = NULL;

@@ -72,8 +72,8 @@ LFM2_API lfm2_see_params lfm2_see_params_default(void);
 
 /* model, tok and vision (of one runtime) are borrowed as long as the lfm2_see lives; any number may share them, one caller at a
  * time each. Returns 0; LFM2_ERR_ARG (a field out of range, a budget that no image can meet; named in the log);
- * LFM2_ERR_UNSUPPORTED (encoder and backbone do not belong together, no chat template, no image tokens); LFM2_ERR_FORMAT, LFM2_ERR_IO (the
- * checkpoint's calibration); LFM2_ERR_NOMEM. */
+ * LFM2_ERR_UNSUPPORTED (encoder and backbone do not belong together, no chat template, no image tokens); LFM2_ERR_FORMAT,
+ * LFM2_ERR_IO (the checkpoint's calibration); LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_see_create(lfm2_model *model, const lfm2_tokenizer *tok, const lfm2_vision *vision, const lfm2_see_params *params,
                              lfm2_see **out);
 LFM2_API void lfm2_see_destroy(lfm2_see *s); /* NULL is allowed */

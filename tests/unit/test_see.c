@@ -157,7 +157,8 @@ static void a_conversation_is_read_exactly(void **state)
     static const char turns[] =
         "[{\"role\":\"user\",\"content\":[{\"type\":\"image\"},{\"type\":\"text\",\"text\":\"What is this?\"}]},"
         "{\"role\":\"assistant\",\"content\":\"\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"And that?\"}]}]";
-    static const char one[] = "[{\"role\":\"user\",\"content\":[{\"type\":\"image\"},{\"type\":\"text\",\"text\":\"What is this?\"}]}]";
+    static const char one[] =
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"image\"},{\"type\":\"text\",\"text\":\"What is this?\"}]}]";
     int32_t ids[200], all[200];
     size_t n_one, n_all;
     assert_int_equal(lfm2_chat_encode(f->tok, one, strlen(one), NULL, LFM2_CHAT_MEDIA_SLOTS, ids, 200, &n_one), 0);
@@ -689,7 +690,8 @@ static void calibration_is_checked(void **state)
     see_fixture *f = *state;
     lfm2__confidence c = {0};
     static const char *const bad[] = {
-        "{\"lfm2_confidence\": {\"see\": [1]}}", "{\"lfm2_confidence\": {\"see\": [1, 2, 3]}}", "{\"lfm2_confidence\": {\"see\": 1}}",
+        "{\"lfm2_confidence\": {\"see\": [1]}}", "{\"lfm2_confidence\": {\"see\": [1, 2, 3]}}",
+        "{\"lfm2_confidence\": {\"see\": 1}}",
         "{\"lfm2_confidence\": {\"see\": [\"1\", 2]}}", "{\"lfm2_confidence\": {\"see\": [1e9, 0]}}",
         "{\"lfm2_confidence\": {\"see\": {\"a\": 1, \"b\": 2}}}"};
 
