@@ -10,7 +10,8 @@ static const char *const ST_PREFIXES[] = { "", NULL };
 /* Parts of audio checkpoints and encoder files that are not the encoder's. */
 static const char *const OTHER_PARTS[] = { "lfm.", "audio_embedding.", "depthformer.", "depth_linear.", "depth_embeddings.",
                                            "codebook_offsets", "audio_loss_weight", "a.position_embd", "a.embd_to_logits", "v.",
-                                           "mm.", NULL };
+                                           "mm.", "model.", "language_model.", "lm_head.", "vision_tower.",
+                                           "multi_modal_projector.", NULL };
 
 static int add_to_binder(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
 {

@@ -245,6 +245,19 @@ static int params_from_gguf(const lfm2_vision *v, lfm2_vision_params *p)
     return 0;
 }
 
+void lfm2__vision_settings(const lfm2_vision_params *p, lfm2__vision_setting_fn *fn, void *ctx)
+{
+    for (size_t i = 0; i < LFM2__COUNT_OF(PARAM_FIELDS); i++) {
+        const param_field *f = &PARAM_FIELDS[i];
+        char key[64];
+        int32_t value;
+        if (f->place == PARAM(patch_px) || f->place == PARAM(downsample)) continue;
+        memcpy(&value, (const char *)p + f->place, sizeof value);
+        (void)snprintf(key, sizeof key, "lfm2.vision.%s", f->key);
+        fn(ctx, key, f->is_bool, value);
+    }
+}
+
 /* Load a file beside the weights; *doc stays NULL if there is none. */
 static int load_beside(const lfm2_vision *v, const char *name, char **path, lfm2__json_doc **doc)
 {

@@ -91,6 +91,14 @@ int lfm2__vision_config_from_json(lfm2_runtime *rt, const char *label, const lfm
 int lfm2__vision_params_from_json(lfm2_runtime *rt, const char *label, const lfm2__json *obj,
                                   lfm2_vision_params *p) LFM2__NODISCARD;
 
+/* Call fn for every tensor: a bind row with its dims and its place in v. Stops at the first status < 0. */
+typedef int lfm2__vision_tensor_fn(void *ctx, const lfm2__bind_row *row, int32_t layer);
+int lfm2__vision_tensors(lfm2_vision *v, lfm2__vision_tensor_fn *fn, void *ctx) LFM2__NODISCARD;
+
+/* Call fn for every setting that GGUF has no standard place for, but our key lfm2.vision.NAME. */
+typedef void lfm2__vision_setting_fn(void *ctx, const char *key, int is_bool, int32_t value);
+void lfm2__vision_settings(const lfm2_vision_params *p, lfm2__vision_setting_fn *fn, void *ctx);
+
 /* Bind every tensor and make the f32 copies. */
 int lfm2__vision_bind(lfm2_vision *v) LFM2__NODISCARD;
 

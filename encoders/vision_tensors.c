@@ -9,7 +9,8 @@ static const char *const ST_PREFIXES[] = { "model.vision_tower.vision_model.", "
                                            "vision_tower.", "model.", "", NULL };
 
 /* What else such a checkpoint holds. */
-static const char *const OTHER_PARTS[] = { "model.language_model.", "language_model.", "lm_head.", NULL };
+static const char *const OTHER_PARTS[] = { "model.language_model.", "language_model.", "lm_head.", "conformer.", "audio_adapter.",
+                                           "ctc_head.", "a.", "mm.a.", NULL };
 
 typedef enum dim { DIM_H, DIM_F, DIM_P, DIM_SIDE, DIM_RGB, DIM_TABLE, DIM_Z, DIM_PROJ, DIM_D, N_DIMS } dim;
 
@@ -56,16 +57,36 @@ static const tensor_row LAYER_ROWS[] = {
     LINEAR(ST "mlp.fc2.", GG "ffn_down.", DIM_H, DIM_F, LAYER, down),
 };
 
-static int add_rows(lfm2__binder *b, const int64_t *dims, const tensor_row *rows, size_t n, void *base, int32_t layer)
+static int visit_rows(const int64_t *dims, const tensor_row *rows, size_t n, void *base, int32_t layer, lfm2__vision_tensor_fn *fn,
+                      void *ctx)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         lfm2__bind_row row = { .st_name = rows[i].st_name, .gguf_name = rows[i].gguf_name, .n_dims = rows[i].n_dims,
                                .flags = rows[i].flags, .dst = (lfm2__mat *)(void *)((char *)base + rows[i].place) };
         for (int32_t j = 0; j < row.n_dims; j++) row.dims[j] = dims[rows[i].dims[j]];
-        rc = lfm2__binder_add(b, &row, layer, -1);
+        rc = fn(ctx, &row, layer);
     }
     return rc;
+}
+
+int lfm2__vision_tensors(lfm2_vision *v, lfm2__vision_tensor_fn *fn, void *ctx)
+{
+    const lfm2_vision_config *c = &v->cfg;
+    const int64_t dims[N_DIMS] = {
+        [DIM_H] = c->d_vision, [DIM_F] = c->d_ff, [DIM_P] = 3 * (int64_t)c->patch_px * c->patch_px, [DIM_SIDE] = c->patch_px,
+        [DIM_RGB] = 3, [DIM_TABLE] = (int64_t)c->table_side * c->table_side,
+        [DIM_Z] = (int64_t)c->downsample * c->downsample * c->d_vision, [DIM_PROJ] = c->d_projector, [DIM_D] = c->d_model,
+    };
+    int rc = visit_rows(dims, MODEL_ROWS, LFM2__COUNT_OF(MODEL_ROWS), v, -1, fn, ctx);
+    for (int32_t l = 0; rc == 0 && l < c->n_layers; l++)
+        rc = visit_rows(dims, LAYER_ROWS, LFM2__COUNT_OF(LAYER_ROWS), &v->layers[l], l, fn, ctx);
+    return rc;
+}
+
+static int add_to_binder(void *ctx, const lfm2__bind_row *row, int32_t layer)
+{
+    return lfm2__binder_add(ctx, row, layer, -1);
 }
 
 /* The projector's widths are stated nowhere but in its shapes. */
@@ -86,19 +107,11 @@ static int read_widths(lfm2_vision *v)
 
 static int bind(lfm2_vision *v)
 {
-    const lfm2_vision_config *c = &v->cfg;
-    const int64_t dims[N_DIMS] = {
-        [DIM_H] = c->d_vision, [DIM_F] = c->d_ff, [DIM_P] = 3 * (int64_t)c->patch_px * c->patch_px, [DIM_SIDE] = c->patch_px,
-        [DIM_RGB] = 3, [DIM_TABLE] = (int64_t)c->table_side * c->table_side,
-        [DIM_Z] = (int64_t)c->downsample * c->downsample * c->d_vision, [DIM_PROJ] = c->d_projector, [DIM_D] = c->d_model,
-    };
     lfm2__binder *b = NULL;
     int rc = lfm2__binder_create(v->w, ST_PREFIXES, &b);
     if (rc < 0) return rc;
     lfm2__binder_allow(b, OTHER_PARTS);
-    rc = add_rows(b, dims, MODEL_ROWS, LFM2__COUNT_OF(MODEL_ROWS), v, -1);
-    for (int32_t l = 0; rc == 0 && l < c->n_layers; l++)
-        rc = add_rows(b, dims, LAYER_ROWS, LFM2__COUNT_OF(LAYER_ROWS), &v->layers[l], l);
+    rc = lfm2__vision_tensors(v, add_to_binder, b);
     if (rc == 0) rc = lfm2__binder_finish(b);
     lfm2__binder_destroy(b);
     if (rc < 0) return rc;

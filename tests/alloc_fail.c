@@ -24,6 +24,7 @@
 #include "base/str.h"
 #include "lfm2/frames.h"
 #include "lfm2/lfm2.h"
+#include "pipeline/align.h"
 
 #define MANY_REQUESTS 500 /* above that, "all from k on" is tried for every fourth k only */
 
@@ -370,9 +371,7 @@ static int convert_gguf(run *r)
 
 static int convert_encoders(run *r)
 {
-    int rc = lfm2_convert_encoders(r->rt, fixture(r, "../golden/audio"), "out.gguf", LFM2_DTYPE_Q8_0, NULL, NULL);
-    if (rc == 0) rc = lfm2_convert_encoders(r->rt, fixture(r, "../golden/vl"), "out.gguf", LFM2_DTYPE_F16, NULL, NULL);
-    return rc;
+    return lfm2_convert_encoders(r->rt, fixture(r, "../golden/vl"), "out.gguf", LFM2_DTYPE_F16, NULL, NULL);
 }
 
 static int save_tensors(run *r)
@@ -430,6 +429,43 @@ static int frames(run *r)
     return rc;
 }
 
+/* Mel frames, the encoder with its CTC head, words placed by it and by attention. */
+static int hearing(run *r)
+{
+    static float sound[4000], mel[26 * 8], embed[4 * 4], ctc[8 * 4], weights[2 * 40];
+    lfm2_audio_encoder *enc = NULL;
+    lfm2_audio_scratch *scratch = NULL;
+    lfm2_mel *front = NULL;
+    lfm2__align_attn *attn = NULL;
+    lfm2__align_word words[] = {{.text = "a", .n_bytes = 1}, {.text = "\xc3\xa4", .n_bytes = 2}};
+    lfm2__align_verdict verdict = {0, 0};
+    int32_t n_frames = 0, n_tok = 0;
+    for (int i = 0; i < 4000; i++) sound[i] = (float)(i % 97) / 100;
+    int rc = lfm2_mel_create(r->rt, 8, &front);
+    if (rc == 0) rc = lfm2_mel_compute(front, sound, 4000, mel, 26, &n_frames);
+    if (rc == 0) rc = lfm2_audio_encoder_load(r->rt, fixture(r, "../../fuzz/corpus/audio_config/ctc.gguf"), &enc);
+    if (rc == 0) rc = lfm2_audio_scratch_create(enc, 4, &scratch);
+    const lfm2_audio_segment seg = {mel, n_frames};
+    if (rc == 0) rc = lfm2_audio_encode_ctc(enc, &seg, 1, scratch, embed, ctc, 4, &n_tok);
+    const lfm2__align_ctc_in in = {ctc, 2 * n_tok, 4, lfm2_audio_ctc_alphabet(enc), 40000};
+    if (rc == 0) rc = lfm2__align_ctc(r->rt, &in, words, 2, &verdict);
+    digest(r, embed, sizeof embed);
+    digest(r, &verdict, sizeof verdict);
+    if (rc == 0) rc = lfm2__align_attn_create(r->rt, 2, 40, 9, &attn);
+    for (int i = 0; rc == 0 && i < 9; i++) {
+        for (int t = 0; t < 80; t++) weights[t] = t % 40 / 4 == i ? 0.2f : 0.001f;
+        rc = lfm2__align_attn_push(attn, weights);
+    }
+    const int32_t word_of[9] = {0, 0, 0, 0, 0, 1, 1, 1, 1};
+    if (rc == 0) rc = lfm2__align_attn_finish(attn, word_of, 80000, words, 2, &verdict);
+    if (rc == 0) digest(r, &words[1].start_us, sizeof words[1].start_us);
+    lfm2__align_attn_destroy(attn);
+    lfm2_audio_scratch_destroy(scratch);
+    lfm2_audio_encoder_unload(enc);
+    lfm2_mel_destroy(front);
+    return rc;
+}
+
 typedef struct scenario {
     const char *name;
     int (*fn)(run *r);
@@ -459,6 +495,7 @@ static const scenario scenarios[] = {
     {"save_tensors", save_tensors, 0},
     {"images", images, 0},
     {"frames", frames, 0},
+    {"hearing", hearing, 0},
 };
 
 /* --- the loop --- */

@@ -41,7 +41,8 @@ static const cli_verb verbs[] = {
      "line end of its own. The reason it stopped and token counts go to standard error under -v, or into --json."},
     {"convert", "MODEL OUT.gguf", 2, 2, "Write a checkpoint as GGUF, in another element type.",
      "Takes safetensors (a folder or file) and GGUF. Vectors and convolution taps stay F32. Of checkpoints that see or hear, the "
-     "language model and tokenizer are written; encoder files are not written yet."},
+     "encoders go to mmproj-OUT.gguf beside it: in the same type if it is F32, F16, BF16 or Q8_0, otherwise in Q8_0. An encoder "
+     "file (mmproj) as MODEL becomes another one."},
     {"quantize", "IN OUT.gguf TYPE", 3, 3, "The same as convert, with the type as an argument.",
      "TYPE is one of F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K."},
     {"bench", "", 0, 0, "Measure tokens per second, load time and peak memory.",

@@ -228,8 +228,7 @@ static int add_turn(tool *t, talk *k, char *text, size_t n)
         k->turns = grown;
         k->cap = cap;
     }
-    k->turns[k->n].text = text;
-    k->turns[k->n++].n = n;
+    k->turns[k->n++] = (model_turn){.text = text, .n = n};
     return 0;
 }
 

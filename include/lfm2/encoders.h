@@ -10,6 +10,11 @@
 
 LFM2_BEGIN_DECLS
 
+/* Which encoders opened weights hold: bits. */
+#define LFM2_ENCODER_VISION 1u /* lfm2_vision_load() */
+#define LFM2_ENCODER_AUDIO 2u  /* lfm2_audio_encoder_load() */
+LFM2_API unsigned lfm2_encoders_of(const lfm2_weights *w);
+
 /* ---- Vision: preparation ---- */
 
 #define LFM2_MAX_IMAGE_SIDE_PX (1 << 20)

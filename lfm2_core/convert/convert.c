@@ -7,8 +7,6 @@
 
 #include "convert/convert_impl.h"
 
-#define BATCH_BYTES ((size_t)1 << 20) /* rows converted before they are written, at least one; the abort flag is polled between */
-
 typedef struct plan {
     lfm2_model *m;
     lfm2_dtype t, embed_t;
@@ -17,7 +15,7 @@ typedef struct plan {
     size_t max_row_bytes;
 } plan;
 
-static int has_writer(lfm2_dtype t)
+int lfm2__convert_has_writer(lfm2_dtype t)
 {
     switch (t) {
     case LFM2_DTYPE_F32:
@@ -110,17 +108,11 @@ static int visit(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t ex
 
 static int write_all(plan *p)
 {
-    lfm2_runtime *rt = p->m->rt;
-    size_t n_workers = (size_t)lfm2_runtime_n_threads(rt);
-    int rc;
 
     p->announcing = 1;
-    rc = lfm2__model_tensors(p->m, LFM2__EXPERTS_STACKED, visit, p);
+    int rc = lfm2__model_tensors(p->m, LFM2__EXPERTS_STACKED, visit, p);
+    if (rc == 0) rc = lfm2__convert_buffers(&p->job, p->max_row_bytes);
     if (rc < 0) return rc;
-    p->job.out_bytes = p->max_row_bytes > BATCH_BYTES ? p->max_row_bytes : BATCH_BYTES;
-    p->job.out = lfm2__alloc(rt, p->job.out_bytes);
-    p->job.rows = lfm2__calloc(rt, n_workers * (size_t)p->job.max_cols, sizeof(float));
-    if (!p->job.out || !p->job.rows) return lfm2__fail(rt, LFM2_ERR_NOMEM, "convert: no memory for a batch of rows");
     p->announcing = 0;
     rc = lfm2__model_tensors(p->m, LFM2__EXPERTS_STACKED, visit, p);
     return rc < 0 ? rc : lfm2__gguf_write_finish(p->job.g);
@@ -139,8 +131,10 @@ int lfm2_convert(lfm2_runtime *rt, const char *in_path, const char *out_path, lf
 
     if (!rt || !in_path || !out_path) return LFM2_ERR_ARG;
     if (embed_t == LFM2_DTYPE_COUNT) embed_t = default_embed_type(t);
-    if (!has_writer(t)) return lfm2__fail(rt, LFM2_ERR_ARG, "convert: type: there is no writer for %s", lfm2_dtype_name(t));
-    if (!has_writer(embed_t)) {
+    if (!lfm2__convert_has_writer(t)) {
+        return lfm2__fail(rt, LFM2_ERR_ARG, "convert: type: there is no writer for %s", lfm2_dtype_name(t));
+    }
+    if (!lfm2__convert_has_writer(embed_t)) {
         return lfm2__fail(rt, LFM2_ERR_ARG, "convert: embedding type: there is no writer for %s", lfm2_dtype_name(embed_t));
     }
     memset(&p, 0, sizeof p);
@@ -158,8 +152,7 @@ int lfm2_convert(lfm2_runtime *rt, const char *in_path, const char *out_path, lf
     if (rc == 0) rc = lfm2__convert_meta(p.m, in_path, t, p.job.g);
     if (rc == 0) rc = write_all(&p);
     lfm2__gguf_write_destroy(p.job.g);
-    lfm2__free(rt, p.job.rows);
-    lfm2__free(rt, p.job.out);
+    lfm2__convert_drop_buffers(&p.job);
     lfm2_model_unload(p.m);
     return rc;
 }

@@ -26,7 +26,7 @@ static uint32_t file_type(lfm2_dtype t)
 }
 
 /* Last part of the path, without slashes behind it or the ending of a file. */
-static void put_name(lfm2__gguf_writer *g, const char *path)
+void lfm2__convert_put_name(lfm2__gguf_writer *g, const char *path)
 {
     char name[256 * 3 + 12];
     lfm2_utf8_stream utf8 = {.n_held = 0};
@@ -45,7 +45,7 @@ static void put_name(lfm2__gguf_writer *g, const char *path)
 }
 
 /* "1.2M", "350M", "8.3B": two digits at least. */
-static void put_size_label(lfm2__gguf_writer *g, uint64_t n_params)
+void lfm2__convert_put_size_label(lfm2__gguf_writer *g, uint64_t n_params)
 {
     static const char suffix[] = "KMBT";
     double v = (double)n_params / 1e3;
@@ -113,7 +113,7 @@ static int put_config(const lfm2_model *m, lfm2__gguf_writer *g)
     return 0;
 }
 
-static void put_format(lfm2__gguf_writer *g, lfm2_dtype t)
+void lfm2__convert_put_format(lfm2__gguf_writer *g, lfm2_dtype t)
 {
     lfm2__gguf_put_u32(g, "general.file_type", file_type(t));
     lfm2__gguf_put_u32(g, "general.quantization_version", QUANTIZATION_VERSION);
@@ -125,7 +125,7 @@ static int key_is(const lfm2__kv *kv, const char *key)
 }
 
 /* Everything that a GGUF source says, but what belongs to its own layout. */
-static void copy_meta(const lfm2_weights *w, lfm2_dtype t, lfm2__gguf_writer *g)
+void lfm2__convert_copy_meta(const lfm2_weights *w, lfm2_dtype t, lfm2__gguf_writer *g)
 {
     for (size_t i = 0; i < lfm2__weights_n_kv(w); i++) {
         const lfm2__kv *kv = lfm2__weights_kv(w, i);
@@ -134,7 +134,42 @@ static void copy_meta(const lfm2_weights *w, lfm2_dtype t, lfm2__gguf_writer *g)
         if (ours || split) continue;
         lfm2__gguf_put_kv(g, kv);
     }
-    put_format(g, t);
+    lfm2__convert_put_format(g, t);
+}
+
+static int put_pair(lfm2_runtime *rt, const char *path, const lfm2__json *both, const char *task, lfm2__gguf_writer *g)
+{
+    const lfm2__json *pair = lfm2__json_get(both, task);
+    float v[2];
+    char key[64];
+
+    if (lfm2__json_typeof(pair) == LFM2__JSON_NULL) return 0;
+    for (size_t i = 0; i < 2; i++) {
+        const lfm2__json *x = lfm2__json_at(pair, i);
+        const int is_number = lfm2__json_typeof(x) == LFM2__JSON_INT || lfm2__json_typeof(x) == LFM2__JSON_REAL;
+        v[i] = (float)lfm2__json_number(x);
+        if (lfm2__json_size(pair) != 2 || !is_number || !isfinite(v[i]))
+            return lfm2__fail(rt, LFM2_ERR_FORMAT, "%s: lfm2_confidence.%s: two numbers are expected", path, task);
+    }
+    snprintf(key, sizeof key, "lfm2.confidence.%s", task);
+    lfm2__gguf_put_f32_array(g, key, v, 2);
+    return 0;
+}
+
+int lfm2__convert_put_confidence(const lfm2_weights *w, lfm2__gguf_writer *g)
+{
+    static const lfm2__json_limits limits = {.max_bytes = 1 << 20, .max_depth = 32, .max_values = 100000};
+    lfm2_runtime *rt = lfm2__weights_runtime(w);
+    lfm2__json_doc *doc = NULL;
+    char *path = NULL;
+    int rc = lfm2__weights_sibling(w, "config.json", &path);
+
+    if (rc == 0) rc = lfm2__json_load(rt, path, &limits, &doc);
+    if (rc == 0) rc = put_pair(rt, path, lfm2__json_get(lfm2__json_root(doc), "lfm2_confidence"), "see", g);
+    if (rc == 0) rc = put_pair(rt, path, lfm2__json_get(lfm2__json_root(doc), "lfm2_confidence"), "hear", g);
+    lfm2__json_free(doc);
+    lfm2__free(rt, path);
+    return rc;
 }
 
 int lfm2__convert_meta(const lfm2_model *m, const char *in_path, lfm2_dtype t, lfm2__gguf_writer *g)
@@ -142,18 +177,19 @@ int lfm2__convert_meta(const lfm2_model *m, const char *in_path, lfm2_dtype t, l
     lfm2_tokenizer *tok = NULL;
 
     if (lfm2_weights_container(m->w) == LFM2_CONTAINER_GGUF) {
-        copy_meta(m->w, t, g);
+        lfm2__convert_copy_meta(m->w, t, g);
         return 0;
     }
     int rc = lfm2_tokenizer_load(m->rt, m->w, &tok);
     if (rc < 0) return rc;
     lfm2__gguf_put_str(g, "general.architecture", m->cfg.arch, strlen(m->cfg.arch));
     lfm2__gguf_put_str(g, "general.type", "model", 5);
-    put_name(g, in_path);
-    put_size_label(g, m->n_params);
+    lfm2__convert_put_name(g, in_path);
+    lfm2__convert_put_size_label(g, m->n_params);
     rc = put_config(m, g);
+    if (rc == 0) rc = lfm2__convert_put_confidence(m->w, g);
     if (rc == 0) {
-        put_format(g, t);
+        lfm2__convert_put_format(g, t);
         rc = lfm2__tokenizer_write_gguf(tok, m->cfg.n_vocab, g);
     }
     lfm2_tokenizer_unload(tok);

@@ -5,6 +5,24 @@
 #include <math.h>
 #include <string.h>
 
+#define BATCH_BYTES ((size_t)1 << 20) /* rows converted before they are written, at least one; the abort flag is polled between */
+
+int lfm2__convert_buffers(lfm2__row_job *job, size_t max_row_bytes)
+{
+    const size_t n_workers = (size_t)lfm2_runtime_n_threads(job->rt);
+    job->out_bytes = max_row_bytes > BATCH_BYTES ? max_row_bytes : BATCH_BYTES;
+    job->out = lfm2__alloc(job->rt, job->out_bytes);
+    job->rows = lfm2__calloc(job->rt, n_workers * (size_t)job->max_cols, sizeof(float));
+    if (job->out && job->rows) return 0;
+    return lfm2__fail(job->rt, LFM2_ERR_NOMEM, "convert: no memory for a batch of rows");
+}
+
+void lfm2__convert_drop_buffers(lfm2__row_job *job)
+{
+    lfm2__free(job->rt, job->rows);
+    lfm2__free(job->rt, job->out);
+}
+
 typedef struct batch {
     const lfm2__row_job *job;
     const lfm2__mat *src;

@@ -9,11 +9,11 @@
 static const char *const ST_PREFIXES[] = { "model.language_model.", "language_model.model.", "language_model.", "model.", "lfm.",
                                            "", NULL };
 
-/* Parts of image and audio checkpoints that are not the backbone's. */
-static const char *const IMAGE_PARTS[] = { "model.vision_tower.", "vision_tower.", "model.multi_modal_projector.",
-                                           "multi_modal_projector.", NULL };
-static const char *const AUDIO_PARTS[] = { "conformer.", "audio_adapter.", "audio_embedding.", "depthformer.", "depth_linear.",
-                                           "depth_embeddings.", "codebook_offsets", "audio_loss_weight", NULL };
+/* Parts of image and audio checkpoints that are not the backbone's; one may be both. */
+static const char *const MEDIA_PARTS[] = { "model.vision_tower.", "vision_tower.", "model.multi_modal_projector.",
+                                           "multi_modal_projector.", "conformer.", "audio_adapter.", "ctc_head.",
+                                           "audio_embedding.", "depthformer.", "depth_linear.", "depth_embeddings.",
+                                           "codebook_offsets", "audio_loss_weight", NULL };
 
 int lfm2__model_new(lfm2_runtime *rt, const lfm2_config *cfg, const lfm2__config_extra *extra, lfm2_model **out)
 {
@@ -172,8 +172,7 @@ static int bind(lfm2_model *m, lfm2__expert_layout layout)
     lfm2__binder *b = NULL;
     int rc = lfm2__binder_create(m->w, ST_PREFIXES, &b);
     if (rc < 0) return rc;
-    if (m->extra.family == LFM2__FAMILY_IMAGE) lfm2__binder_allow(b, IMAGE_PARTS);
-    if (m->extra.family == LFM2__FAMILY_AUDIO) lfm2__binder_allow(b, AUDIO_PARTS);
+    if (m->extra.family != LFM2__FAMILY_TEXT) lfm2__binder_allow(b, MEDIA_PARTS);
     rc = lfm2__model_tensors(m, layout, add_to_binder, b);
     if (rc == 0) rc = lfm2__binder_finish(b);
     lfm2__binder_destroy(b);

@@ -133,6 +133,16 @@ static int begin_array(lfm2__gguf_writer *g, const char *key, lfm2__kv_type elem
     return 0;
 }
 
+void lfm2__gguf_put_f32_array(lfm2__gguf_writer *g, const char *key, const float *v, size_t n)
+{
+    if (begin_array(g, key, LFM2__KV_F32, n) < 0) return;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v[i], sizeof bits);
+        put_le(&g->kvs, bits, 4);
+    }
+}
+
 void lfm2__gguf_put_i32_array(lfm2__gguf_writer *g, const char *key, const int32_t *v, size_t n)
 {
     if (begin_array(g, key, LFM2__KV_I32, n) < 0) return;

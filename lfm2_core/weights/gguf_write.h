@@ -16,6 +16,7 @@ void lfm2__gguf_put_u32(lfm2__gguf_writer *g, const char *key, uint32_t v);
 void lfm2__gguf_put_f32(lfm2__gguf_writer *g, const char *key, float v);
 void lfm2__gguf_put_bool(lfm2__gguf_writer *g, const char *key, int v);
 void lfm2__gguf_put_str(lfm2__gguf_writer *g, const char *key, const char *s, size_t n);
+void lfm2__gguf_put_f32_array(lfm2__gguf_writer *g, const char *key, const float *v, size_t n);
 void lfm2__gguf_put_i32_array(lfm2__gguf_writer *g, const char *key, const int32_t *v, size_t n);
 /* lens == NULL: the strings are NUL-terminated. */
 void lfm2__gguf_put_str_array(lfm2__gguf_writer *g, const char *key, const char *const *s, const size_t *lens, size_t n);

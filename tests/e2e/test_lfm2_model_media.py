@@ -89,6 +89,8 @@ class Pictures(MediaCase):
         for name in ("mmproj-a.gguf", "mmproj-b.gguf"):
             shutil.copy(moved, model.parent / name)
         self.refuse(2, "2 mmproj*.gguf beside it", "logits", "-m", model, *args, *out)
+        shutil.copy(moved, model.parent / "mmproj-model.gguf")  # its own comes before others
+        self.assertEqual(self.media(model, *args), found)
         self.refuse(2, "clip", "logits", "-m", model, *args, "--mmproj", AUDIO / "mmproj-bf16.gguf", *out)
         self.refuse(2, str(model), "logits", "-m", model, *args, "--mmproj", model, *out)
 
@@ -114,7 +116,8 @@ class Pictures(MediaCase):
         self.refuse(4, "0x0.png", "logits", "-m", model, "--image", ORACLE / "images/hostile/0x0.png", *tail)
         self.refuse(2, str(model), "logits", "-m", model, "--audio", AUDIO / "jfk.wav", *tail)
         self.refuse(2, str(GOLDEN), "logits", "-m", GOLDEN, "--image", VL / "small.png", *tail)
-        self.refuse(1, "exclude each other", "logits", "-m", model, "--image", VL / "small.png", "--audio", AUDIO / "jfk.wav", *tail)
+        both = ["--image", VL / "small.png", "--audio", AUDIO / "jfk.wav"]
+        self.refuse(1, "exclude each other", "logits", "-m", model, *both, *tail)
         self.refuse(1, "exclude each other", "logits", "-m", model, "--image", VL / "small.png", "--ids", "1", "-o", out)
         self.refuse(4, "tokens and 4090 to come", "logits", "-m", model, "--image", VL / "small.png", *tail, "-n", "4090")
         self.assertFalse(out.exists())
@@ -124,6 +127,38 @@ class Pictures(MediaCase):
         cut.write_bytes((VL / "exact.png").read_bytes()[:30000])
         _, err = self.run_tool("logits", "-m", self.checkpoint(VL), "--image", cut, "-p", "a", "-o", self.dir / "x")
         self.assertIn("damaged or cut short", err)
+
+
+class Convert(MediaCase):
+    def test_encoders_go_beside_the_model(self):
+        for folder, medium in ((VL, ["--image", VL / "small.png", "-p", PROMPT]),
+                               (AUDIO, ["--audio", AUDIO / "8s_do_you_live_here.wav"])):
+            published = self.checkpoint(folder)
+            want, tensors = self.media(published, *medium)
+            to = self.dir / f"out-{folder.name}"
+            to.mkdir()
+            _, err = self.run_tool("convert", published, to / "m.gguf", "--type", "BF16", "--progress", "none")
+            self.assertEqual(err, f"lfm2-model: {to}/mmproj-m.gguf: {'image' if folder == VL else 'audio'} encoder\n")
+            self.assertEqual(sorted(p.name for p in to.iterdir()), ["m.gguf", "mmproj-m.gguf"])
+            got, again = self.media(to / "m.gguf", *medium)
+            self.assertEqual(got, want)
+            self.assertLessEqual(nmse(again["embed"][1], tensors["embed"][1]), 1e-10)
+            self.run_tool("quantize", published, to / "q.gguf", "Q4_0", "-q")
+            self.run_tool("quantize", to / "mmproj-m.gguf", to / "again.gguf", "Q8_0", "-q")
+            self.assertEqual((to / "again.gguf").read_bytes()[-5000:], (to / "mmproj-q.gguf").read_bytes()[-5000:])
+            got, again = self.media(to / "q.gguf", *medium, n=0)
+            self.assertEqual(got["n_media_tokens"], want["n_media_tokens"])
+            self.assertLessEqual(nmse(again["embed"][1], tensors["embed"][1]), 1e-3)
+
+    def test_refused(self):
+        out = self.dir / "out.gguf"
+        self.refuse(2, "wrong", "convert", self.broken(), out, "--type", "F16", "--progress", "none")
+        self.assertFalse(out.exists())
+
+    def broken(self):
+        path = self.dir / "wrong.gguf"
+        path.write_bytes((VL / "mmproj-bf16.gguf").read_bytes()[:100000])
+        return path
 
 
 class Recordings(MediaCase):

@@ -215,7 +215,10 @@ static void test_prefixes_and_parts(void **state)
         { "{\"model_type\": \"lfm2_vl\", \"text_config\": %s}", "language_model.model.", "/vision_tower.a", 0 },
         { "{\"model_type\": \"lfm2_vl\", \"text_config\": %s}", "language_model.model.", "/multi_modal_projector.linear_1.bias",
           0 },
-        { "{\"model_type\": \"lfm2_vl\", \"text_config\": %s}", "model.language_model.", "/conformer.a", LFM2_ERR_FORMAT },
+        { "{\"model_type\": \"lfm2_vl\", \"text_config\": %s}", "model.language_model.", "/conformer.a", 0 },
+        { "{\"model_type\": \"lfm2_vl\", \"text_config\": %s}", "model.language_model.", "/elsewhere.a", LFM2_ERR_FORMAT },
+        { "%s", "model.", "/conformer.a", LFM2_ERR_FORMAT },
+        { "{\"lfm\": %s}", "lfm.", "/ctc_head.weight", 0 },
         { "{\"lfm\": %s}", "lfm.", "/conformer.layers.0.a", 0 },
         { "{\"lfm\": %s}", "lfm.", "/audio_adapter.model.0.weight", 0 },
         { "{\"lfm\": %s}", "lfm.", "/audio_embedding.embedding.weight", 0 },
@@ -224,7 +227,8 @@ static void test_prefixes_and_parts(void **state)
         { "{\"lfm\": %s}", "lfm.", "/depth_embeddings.3.embedding.weight", 0 },
         { "{\"lfm\": %s}", "lfm.", "/codebook_offsets", 0 },
         { "{\"lfm\": %s}", "lfm.", "/audio_loss_weights", 0 },
-        { "{\"lfm\": %s}", "lfm.", "/vision_tower.a", LFM2_ERR_FORMAT },
+        { "{\"lfm\": %s}", "lfm.", "/vision_tower.a", 0 },
+        { "{\"lfm\": %s}", "lfm.", "/elsewhere.a", LFM2_ERR_FORMAT },
         { "%s", "other.", NULL, LFM2_ERR_FORMAT },
     };
     for (size_t i = 0; i < LFM2__COUNT_OF(cases); i++) {
