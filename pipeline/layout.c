@@ -9,6 +9,7 @@
 #define DEGREES (3.14159265358979323846 / 180)
 #define MARGIN 0.15        /* around a line that is cut out, in its height */
 #define STRAIGHT_DEG 0.05  /* less is not worth the softening of turning */
+#define MAX_SMALL 24       /* px of the grey page: larger pieces may be shades */
 #define MIN_PANEL_W 40     /* px of the grey page: a smaller bar holds no letters */
 #define MIN_PANEL_H 12
 
@@ -115,6 +116,7 @@ static int add_pieces(lfm2_runtime *rt, const lfm2__grey *grey, const lfm2__ink 
         const lfm2__rect b = boxes[i];
         const int32_t w = b.x1 - b.x0, h = b.y1 - b.y0, n_ink = lfm2__mask_count(m, b);
         if (lfm2__aborted(rt)) rc = LFM2_ERR_ABORTED;
+        if ((w >= MAX_SMALL || h >= MAX_SMALL) && !lfm2__is_sharp(grey, b)) continue;
         if (rc == 0 && w >= MIN_PANEL_W && h >= MIN_PANEL_H && n_ink > w * (h / 2)) {
             rc = add_panel(rt, grey, b, polarity == LFM2__DARK ? LFM2__LIGHT : LFM2__DARK, turn, list);
         }

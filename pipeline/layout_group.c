@@ -202,15 +202,19 @@ static void include(lfm2__line *l, const lfm2__piece *p)
     l->n_ink += p->n_ink;
 }
 
-/* What most of the letters of a line say about it; values: scratch f32 [n]. */
+/* What most of the letters of a line say about it; dots and accents are not asked. values: scratch f32 [n]. */
 static void measure(lfm2__line *l, const lfm2__piece *pieces, const int32_t *members, int32_t n, float *values)
 {
-    for (int32_t k = 0; k < n; k++) values[k] = pieces[members[k]].y0;
-    l->top = sorted_at(values, n, 0.5f);
-    for (int32_t k = 0; k < n; k++) values[k] = pieces[members[k]].y1;
-    l->bottom = sorted_at(values, n, 0.5f);
     for (int32_t k = 0; k < n; k++) values[k] = height_of(&pieces[members[k]]);
     l->height = sorted_at(values, n, 0.8f);
+    for (int is_bottom = 0; is_bottom <= 1; is_bottom++) {
+        int32_t n_letters = 0;
+        for (int32_t k = 0; k < n; k++) {
+            const lfm2__piece *p = &pieces[members[k]];
+            if (height_of(p) >= 0.5f * l->height) values[n_letters++] = is_bottom ? p->y1 : p->y0;
+        }
+        *(is_bottom ? &l->bottom : &l->top) = sorted_at(values, n_letters, 0.5f);
+    }
 }
 
 /* Lines from the groups of `line`, which number pieces (-1: none) in any way; numbers become 0, 1, ... and lines are measured.
@@ -253,8 +257,8 @@ static int on_one_line(const lfm2__line *a, const lfm2__line *b)
     return common >= 0.5f * smaller(a->bottom - a->top, b->bottom - b->top);
 }
 
-/* Is the gap between two words a part of a white alley that runs down the page, between columns? It is if two lines above it, or two
- * below, leave enough of it white. */
+/* Is the gap between two words a part of a white alley that runs down the page, between columns? It is if two lines above it, or
+ * two below, leave enough of it white. */
 static int is_alley(const lfm2__line *lines, int32_t n, const lfm2__line *left, const lfm2__line *right)
 {
     const float h = larger(left->height, right->height);
@@ -309,7 +313,9 @@ static int join_words(lfm2_runtime *rt, const lfm2__line *lines, int32_t n, int3
             if (b->n_pieces > 1 || b->height >= 0.75f * a->height) word = b;
         }
         if (nearest != NULL && are_joined(lines, n, a, nearest)) join(parent, keys[i].index, (int32_t)(nearest - lines));
-        if (word != NULL && word != nearest && are_joined(lines, n, a, word)) join(parent, keys[i].index, (int32_t)(word - lines));
+        if (word != NULL && word != nearest && are_joined(lines, n, a, word)) {
+            join(parent, keys[i].index, (int32_t)(word - lines));
+        }
     }
     return 0;
 }
@@ -360,14 +366,17 @@ static int attach_marks(lfm2_runtime *rt, const piece_grid *g, const lfm2__line 
 
 /* --- what is text --- */
 
-/* Share of the pieces of each line that stand on its foot. */
-static void share_on_foot(const lfm2__piece *pieces, int32_t n_pieces, const lfm2__line *lines, float *share)
+/* Share of the letters of each line that stand on its foot. n_letters: scratch [n_lines], zeroes. */
+static void share_on_foot(const lfm2__piece *pieces, int32_t n_pieces, const lfm2__line *lines, int32_t n_lines, int32_t *n_letters,
+                          float *share)
 {
     for (int32_t i = 0; i < n_pieces; i++) {
         const lfm2__piece *p = &pieces[i];
-        if (p->line < 0 || fabsf(p->y1 - lines[p->line].bottom) > MAX_TILT * lines[p->line].height) continue;
-        share[p->line] += 1.0f / (float)lines[p->line].n_pieces;
+        if (p->line < 0 || height_of(p) < 0.5f * lines[p->line].height) continue;
+        n_letters[p->line]++;
+        if (fabsf(p->y1 - lines[p->line].bottom) <= MAX_TILT * lines[p->line].height) share[p->line] += 1;
     }
+    for (int32_t i = 0; i < n_lines; i++) share[i] /= n_letters[i] > 0 ? (float)n_letters[i] : 1;
 }
 
 static int is_text(const lfm2__line *l, float on_foot, float min_height, float usual_height, int32_t n_strong)
@@ -375,7 +384,7 @@ static int is_text(const lfm2__line *l, float on_foot, float min_height, float u
     const float w = l->x1 - l->x0, h = l->y1 - l->y0;
     if (h < min_height || l->height < 0.6f * min_height) return 0;
     const float area = (float)(l->box.x1 - l->box.x0) * (float)(l->box.y1 - l->box.y0);
-    if ((float)l->n_ink > 0.9f * area && l->n_pieces < 3) return 0; /* a bar */
+    if (l->n_pieces < 3 && (float)l->n_ink > (w > 1.3f * h ? 0.75f : 0.9f) * area) return 0; /* a bar */
     if (h > 2.6f * l->height && l->n_pieces > 3) return 0;          /* a heap */
     if (l->n_pieces >= 4) return on_foot >= 0.4f;
     if (n_strong == 0) return w > 0.3f * h;
@@ -383,18 +392,20 @@ static int is_text(const lfm2__line *l, float on_foot, float min_height, float u
     return ratio > 0.5f && ratio < 2.5f && (l->n_pieces > 1 || ratio < 1.8f);
 }
 
-/* Take lines out that are no text. keep: scratch u8 [n]. */
+/* Take lines out that are no text. */
 static int drop_what_is_no_text(lfm2_runtime *rt, const lfm2__piece *pieces, int32_t n_pieces, lfm2__line *lines, int32_t *n,
                                 float min_height)
 {
     float *on_foot = lfm2__calloc(rt, (size_t)*n, sizeof *on_foot), *heights = lfm2__calloc(rt, (size_t)*n, sizeof *heights);
+    int32_t *n_letters = lfm2__calloc(rt, (size_t)*n, sizeof *n_letters);
     int32_t n_strong = 0, n_kept = 0, n_weak = 0;
-    if (on_foot == NULL || heights == NULL) {
+    if (on_foot == NULL || heights == NULL || n_letters == NULL) {
         lfm2__free(rt, on_foot);
         lfm2__free(rt, heights);
+        lfm2__free(rt, n_letters);
         return lfm2__fail(rt, LFM2_ERR_NOMEM, "layout: out of memory");
     }
-    share_on_foot(pieces, n_pieces, lines, on_foot);
+    share_on_foot(pieces, n_pieces, lines, *n, n_letters, on_foot);
     for (int32_t i = 0; i < *n; i++) {
         if (lines[i].n_pieces >= 4 && on_foot[i] >= 0.5f) heights[n_strong++] = lines[i].height;
         if (lines[i].n_pieces < 4) n_weak++;
@@ -407,24 +418,37 @@ static int drop_what_is_no_text(lfm2_runtime *rt, const lfm2__piece *pieces, int
     }
     lfm2__free(rt, on_foot);
     lfm2__free(rt, heights);
+    lfm2__free(rt, n_letters);
     *n = n_kept;
     return 0;
 }
 
-/* Ink of one polarity that lies in a line of the other: the insides and the spaces of its letters. The one with more ink stays. */
+/* Is b a bar, with letters on it, rather than a word? */
+static int is_bar_under(const lfm2__line *b, const lfm2__line *letters)
+{
+    const float w = b->x1 - b->x0, h = b->y1 - b->y0;
+    return letters->polarity != b->polarity && letters->n_pieces > 3 && letters->n_pieces > 2 * b->n_pieces && w > 3 * h
+           && letters->y1 - letters->y0 < h && (float)b->n_ink > 0.4f * w * h;
+}
+
+/* Ink of one polarity that lies in a line of the other: the insides and the spaces of its letters. The one with more ink stays, but
+ * of a bar with letters on it these do. */
 static void drop_insides(lfm2__line *lines, int32_t *n)
 {
     int32_t n_kept = 0;
+    for (int32_t i = 0; i < *n; i++) lines[i].block = 0;
     for (int32_t i = 0; i < *n; i++) {
-        int is_inside = 0;
-        const lfm2__line *a = &lines[i];
-        for (int32_t k = 0; k < *n && !is_inside; k++) {
-            const lfm2__line *b = &lines[k];
+        lfm2__line *a = &lines[i];
+        for (int32_t k = 0; k < *n; k++) {
+            lfm2__line *b = &lines[k];
             const float w = smaller(a->x1, b->x1) - larger(a->x0, b->x0), h = smaller(a->y1, b->y1) - larger(a->y0, b->y0);
             if (k == i || w <= 0 || h <= 0 || w * h < 0.5f * (a->x1 - a->x0) * (a->y1 - a->y0)) continue;
-            is_inside = a->n_ink < b->n_ink || (a->n_ink == b->n_ink && i > k);
+            if (is_bar_under(b, a)) {
+                b->block = 1;
+            } else if (!is_bar_under(a, b) && (a->n_ink < b->n_ink || (a->n_ink == b->n_ink && i > k))) {
+                a->block = 1;
+            }
         }
-        lines[i].block = is_inside;
     }
     for (int32_t i = 0; i < *n; i++) {
         if (lines[i].block == 0) lines[n_kept++] = lines[i];

@@ -77,10 +77,13 @@ void lfm2__grey_fini(lfm2_runtime *rt, lfm2__grey *g);
 int lfm2__ink_create(lfm2_runtime *rt, const lfm2__grey *grey, lfm2__ink *out) LFM2__NODISCARD;
 void lfm2__ink_fini(lfm2_runtime *rt, lfm2__ink *ink);
 
-/* The ink of the other polarity inside a box that is mostly of one colour (white letters on a black bar); what touches the rim of the
- * box is none. out: a mask of the box's size. */
+/* The ink of this polarity inside a box that is mostly of one colour (white letters on a black bar); what touches the rim of the
+ * box may be none. out: a mask of the box's size. */
 int lfm2__panel_ink(lfm2_runtime *rt, const lfm2__grey *grey, lfm2__rect box, lfm2__polarity polarity, lfm2__mask *out)
     LFM2__NODISCARD;
+
+/* Is there an edge in the box? There is none in what is only shade. */
+int lfm2__is_sharp(const lfm2__grey *grey, lfm2__rect box);
 
 int lfm2__mask_create(lfm2_runtime *rt, int32_t w, int32_t h, lfm2__mask *out) LFM2__NODISCARD;
 void lfm2__mask_fini(lfm2_runtime *rt, lfm2__mask *m);

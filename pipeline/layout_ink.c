@@ -10,11 +10,13 @@
 #define MAX_PX ((int64_t)12 << 20) /* of the grey page: an A4 sheet at 350 dpi */
 #define MAX_SIDE 100000
 #define MIN_WINDOW 48      /* px of the surroundings' side: several lines of small letters */
-#define MAX_WINDOW 320
+#define MAX_WINDOW 256
 #define SAMPLES_A_SIDE 32  /* looked at in each window */
+#define EDGE_PX 3          /* within these ... */
+#define EDGE_CONTRAST 12   /* ... an edge of ink goes over so many grey levels; shading does not */
 #define MIN_CONTRAST 20    /* grey levels */
-#define UNREST_FACTOR 8    /* ink differs by so many times what a quarter of the pixels around stays below: 2.5 standard deviations */
-#define NOISE_FACTOR 7     /* and by so many times what half of them does, where the page is quietest: five standard deviations */
+#define UNREST_FACTOR 8    /* ink differs by so many times what a quarter of the pixels around stays below: 2.5 deviations */
+#define NOISE_FACTOR 7     /* and by so many times what half of them does, where the page is quietest: five deviations */
 #define INK_SHARE 0.3f     /* and by so much of the contrast of the strongest ink around */
 
 /* --- grey --- */
@@ -200,7 +202,7 @@ static float at_least(float v, float least)
 static int surroundings_init(lfm2_runtime *rt, const lfm2__grey *g, surroundings *s)
 {
     const int32_t side = g->w < g->h ? g->w : g->h;
-    *s = (surroundings){.window = side / 6};
+    *s = (surroundings){.window = side / 2};
     if (s->window < MIN_WINDOW) s->window = MIN_WINDOW;
     if (s->window > MAX_WINDOW) s->window = MAX_WINDOW;
     s->step = s->window / 4;
@@ -268,6 +270,19 @@ int lfm2__ink_create(lfm2_runtime *rt, const lfm2__grey *grey, lfm2__ink *out)
 void lfm2__ink_fini(lfm2_runtime *rt, lfm2__ink *ink)
 {
     for (int p = 0; p < 2; p++) lfm2__mask_fini(rt, &ink->mask[p]);
+}
+
+int lfm2__is_sharp(const lfm2__grey *grey, lfm2__rect box)
+{
+    for (int32_t y = box.y0; y < box.y1; y++) {
+        const uint8_t *row = grey->px + (size_t)y * (size_t)grey->w;
+        for (int32_t x = box.x0; x < box.x1; x++) {
+            const int32_t right = x + EDGE_PX < grey->w ? x + EDGE_PX : grey->w - 1;
+            const size_t below = (size_t)(y + EDGE_PX < grey->h ? EDGE_PX : grey->h - 1 - y) * (size_t)grey->w;
+            if (abs(row[x] - row[right]) >= EDGE_CONTRAST || abs(row[x] - row[(size_t)x + below]) >= EDGE_CONTRAST) return 1;
+        }
+    }
+    return 0;
 }
 
 int lfm2__panel_ink(lfm2_runtime *rt, const lfm2__grey *grey, lfm2__rect box, lfm2__polarity polarity, lfm2__mask *out)

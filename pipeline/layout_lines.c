@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What leptonica does for the layout: how far the page is turned, where rules are, which pixels of ink hang together. It gets bits and
- * gives boxes; no file is read or written. Its memory comes from the C library and not from the runtime (it has one allocator for the
- * whole process), and is bounded: a few bits for each pixel of the grey page, and the boxes. */
+ * What leptonica does for the layout: how far the page is turned, where rules are, which pixels of ink hang together. It gets bits
+ * and gives boxes; no file is read or written. Its memory comes from the C library and not from the runtime (it has one allocator
+ * for the whole process), and is bounded: a few bits for each pixel of the grey page, and the boxes. */
 #include <math.h>
 #include <string.h>
 
@@ -14,6 +14,7 @@
 #define MIN_RULE_PX 80   /* shorter ones may be strokes of large letters */
 #define MAX_RULE_WIDTH 8 /* px; what is wider is a bar, on which letters may stand */
 #define MIN_CONFIDENCE 3.0f
+#define SWEEP_MARGIN 2 /* degrees */
 #define DEGREES (3.14159265358979323846 / 180)
 
 /* It tells standard error what it dislikes, by a level of the whole process. Whoever has set that level keeps it. */
@@ -45,7 +46,8 @@ int lfm2__find_skew(lfm2_runtime *rt, const lfm2__ink *ink, double max_deg, doub
     if (pix == NULL || light == NULL || pixOr(pix, pix, light) == NULL) rc = no_memory(rt);
     const int32_t reduction = m->h >= 1500 ? 4 : m->h >= 300 ? 2 : 1;
     float angle = 0, confidence = 0, score = 0;
-    if (rc == 0 && pixFindSkewSweepAndSearchScore(pix, &angle, &confidence, &score, reduction, 1, 0, (float)max_deg, 1, 0.01f) == 0
+    const float range = (float)max_deg + SWEEP_MARGIN; /* it does not believe what it finds at the end of its range */
+    if (rc == 0 && pixFindSkewSweepAndSearchScore(pix, &angle, &confidence, &score, reduction, 1, 0, range, 1, 0.01f) == 0
         && confidence >= MIN_CONFIDENCE && fabsf(angle) <= (float)max_deg) {
         *skew_deg = (double)angle;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading order: lines that go over several columns part the page into bands; in a band the columns are read from left to right, each
- * from top to bottom. Tables and forms, whose columns are narrow, are read row by row. */
+ * Reading order: lines that go over several columns part the page into bands; in a band the columns are read from left to right,
+ * each from top to bottom. Tables and forms, whose columns are narrow, are read row by row. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -22,7 +22,8 @@ static lfm2_see_image_info page_image[] = {{300, 80, 1, 1, 24, 1, 0, 0}};
 static lfm2_see_result page = {
     .task = LFM2_SEE_OCR, .layout = LFM2_SEE_LINES, .text = "Total: 3 < 4 & \"5\"\n# no heading\n\n1. Zwölf_",
     .stop = LFM2_STOP_LENGTH, .confidence = 0.8f, .lines = page_lines, .n_lines = 3, .images = page_image, .n_images = 1,
-    .n_image_tok = 24, .n_prompt_tok = 60, .n_output_tok = 19, .preprocess_us = 1500, .encode_us = 20, .prefill_us = 3000000, .generate_us = 1,
+    .n_image_tok = 24, .n_prompt_tok = 60, .n_output_tok = 19,
+    .preprocess_us = 1500, .encode_us = 20, .prefill_us = 3000000, .generate_us = 1,
 };
 static lfm2_see_item page_item = {"scan.png", -1, -1, &page, 12, -1};
 
