@@ -39,7 +39,8 @@ typedef struct decoder {
 
 static const decoder decoders[] = {
     {"png", "libpng", PNG_DECODE}, {"jpeg", "libjpeg", JPEG_DECODE}, {"webp", "libav", WEBP_DECODE}, {"bmp", "libav", AV_DECODE},
-    {"gif", "libav", AV_DECODE},   {"tiff", "libav", AV_DECODE},     {"avif", "libav", AV_DECODE},    {"heif", "a HEIF decoder", NULL},
+    {"gif", "libav", AV_DECODE},   {"tiff", "libav", AV_DECODE},     {"avif", "libav", AV_DECODE},
+    {"heif", "a HEIF decoder", NULL},
 };
 
 /* Whether the file type box of an ISO base media file has the brand among its first. */

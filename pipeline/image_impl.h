@@ -30,7 +30,8 @@ int lfm2__png_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISC
 int lfm2__jpeg_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD;
 int lfm2__av_image_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD; /* the rest; src->format says which */
 
-int lfm2__webp_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD; /* also the first picture of an animated one */
+/* Also the first picture of an animated one. */
+int lfm2__webp_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD;
 
 /* Name of the format that the content has, by its first bytes, or NULL. */
 const char *lfm2__image_probe(const unsigned char *d, size_t n);

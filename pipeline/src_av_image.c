@@ -148,7 +148,9 @@ static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
         claims->orientation = info.orientation;
         width = info.width;
         height = info.height;
-        if (info.is_composed) return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: avif: put together of several pictures", src->name);
+        if (info.is_composed) {
+            return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: avif: put together of several pictures", src->name);
+        }
     }
     const int rc = lfm2__image_check_size(src, width, height);
     if (rc == 0 && is_short) {

@@ -27,8 +27,9 @@ static const lfm2__av_container containers[] = {
     {"h264", "video"},                    {"hevc", "video"},          {"m4v", "video"},   {"mpegvideo", "video"},
     {"ivf", "video"},                     {"yuv4mpegpipe", "video"},  {"gif", "gif"},     {"apng", "png"},
 };
-static const char decoders[] = "h264,hevc,vp8,vp9,av1,libdav1d,libaom-av1,mpeg4,mpeg2video,mpeg1video,mjpeg,theora,gif,apng,png,rawvideo,"
-                               "wrapped_avframe,wmv1,wmv2,wmv3,vc1,flv,h263,msmpeg4v1,msmpeg4v2,msmpeg4,dvvideo,prores,ffv1,huffyuv";
+static const char decoders[] = "h264,hevc,vp8,vp9,av1,libdav1d,libaom-av1,mpeg4,mpeg2video,mpeg1video,mjpeg,theora,gif,apng,"
+                               "png,rawvideo,wrapped_avframe,wmv1,wmv2,wmv3,vc1,flv,h263,msmpeg4v1,msmpeg4v2,msmpeg4,dvvideo,"
+                               "prores,ffv1,huffyuv";
 
 typedef struct av_moving {
     lfm2__moving base;
@@ -146,7 +147,9 @@ static int open_decoder(av_moving *m)
     const AVStream *stream = format->streams[m->stream];
     const AVCodecParameters *p = stream->codecpar;
     const AVCodec *codec = avcodec_find_decoder(p->codec_id);
-    if (codec == NULL) return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: libav has no decoder for it", src->name, src->format);
+    if (codec == NULL) {
+        return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: %s: libav has no decoder for it", src->name, src->format);
+    }
     m->codec = avcodec_alloc_context3(codec);
     m->packet = av_packet_alloc();
     m->frame = av_frame_alloc();
@@ -231,7 +234,9 @@ static int av_advance(lfm2__moving *base, int64_t *pts_us)
         const int status = avcodec_receive_frame(m->codec, m->frame);
         if (status == 0) break;
         if (status == AVERROR_EOF) {
-            if (m->n_bad > 0) lfm2__log(base->src.rt, LFM2_LOG_WARN, "%s: %s: ends in damaged data", base->src.name, base->src.format);
+            if (m->n_bad > 0) {
+                lfm2__log(base->src.rt, LFM2_LOG_WARN, "%s: %s: ends in damaged data", base->src.name, base->src.format);
+            }
             return m->n_pictures > 0 ? LFM2_EOF : fail_av(m, AVERROR_INVALIDDATA, "holds no picture that can be decoded");
         }
         if (status != AVERROR(EAGAIN)) {

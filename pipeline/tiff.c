@@ -112,7 +112,9 @@ static int count_pages(lfm2__tiff_pages *t, int64_t max_pages)
 
 static int grow(const lfm2__tiff_pages *t, one_page *p, size_t n)
 {
-    if (n > t->params->max_bytes || p->n > t->params->max_bytes - n || p->n + n > UINT32_MAX) return fail(t, LFM2_ERR_LIMIT, "over the limit of bytes");
+    if (n > t->params->max_bytes || p->n > t->params->max_bytes - n || p->n + n > UINT32_MAX) {
+        return fail(t, LFM2_ERR_LIMIT, "over the limit of bytes");
+    }
     if (p->n + n > p->cap) {
         const size_t cap = 2 * p->cap > p->n + n ? 2 * p->cap : p->n + n;
         unsigned char *data = lfm2__grow(t->rt, p->data, p->n, cap);

@@ -69,7 +69,8 @@ int lfm2__webp_is_animated(const unsigned char *d, size_t n)
     const unsigned char *name;
     size_t at = FILE_HEADER;
     chunk c;
-    return next_chunk(d, n, &at, &name, &c) && memcmp(name, "VP8X", 4) == 0 && c.n >= VP8X_BYTES && (c.data[0] & HAS_ANIMATION) != 0;
+    return next_chunk(d, n, &at, &name, &c) && memcmp(name, "VP8X", 4) == 0 && c.n >= VP8X_BYTES
+           && (c.data[0] & HAS_ANIMATION) != 0;
 }
 
 /* A picture's data as a file of its own, with lfm2__free(). */
@@ -95,7 +96,9 @@ static unsigned char *still_file(lfm2_runtime *rt, const chunk *c, const area *a
 
 static void clear(webp_moving *m, const area *a)
 {
-    for (uint32_t y = 0; y < a->height; y++) memset(m->canvas + ((size_t)(a->y + y) * m->width + a->x) * 4, 0, (size_t)a->width * 4);
+    for (uint32_t y = 0; y < a->height; y++) {
+        memset(m->canvas + ((size_t)(a->y + y) * m->width + a->x) * 4, 0, (size_t)a->width * 4);
+    }
 }
 
 /* One pixel over another, neither multiplied by its alpha. */

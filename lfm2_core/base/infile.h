@@ -20,7 +20,7 @@ int lfm2__infile_open_memory(lfm2_runtime *rt, const void *data, size_t n, const
 
 void lfm2__infile_close(lfm2__infile *f); /* NULL is allowed */
 
-/* Up to n bytes, as soon as there are any; n >= 1. Returns 0 with *n_got >= 1; LFM2_EOF; LFM2_ERR_IO (logged); LFM2_ERR_ABORTED. */
+/* Up to n >= 1 bytes, as soon as there are any. Returns 0 with *n_got >= 1; LFM2_EOF; LFM2_ERR_IO (logged); LFM2_ERR_ABORTED. */
 int lfm2__infile_read(lfm2__infile *f, void *out, size_t n, size_t *n_got) LFM2__NODISCARD;
 
 /* Size in bytes from where it was opened; -1: it cannot be sought in. */
@@ -28,8 +28,8 @@ int64_t lfm2__infile_bytes(const lfm2__infile *f);
 
 /* The next byte will be the one at `offset`, 0..size. Returns 0 or LFM2_ERR_IO (not logged: whoever seeks decides). */
 int lfm2__infile_seek(lfm2__infile *f, int64_t offset) LFM2__NODISCARD;
-/* The last n bytes that were read come once more, also from a pipe. They stay the caller's and must live until they are read again or
- * the file is closed. Returns 0 or LFM2_ERR_IO. */
+/* The last n bytes that were read come once more, also from a pipe. They stay the caller's and must live until they are read
+ * again or the file is closed. Returns 0 or LFM2_ERR_IO. */
 int lfm2__infile_unread(lfm2__infile *f, const void *data, size_t n) LFM2__NODISCARD;
 int64_t lfm2__infile_tell(const lfm2__infile *f);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Configuration of the vision encoder and of its images: any config.json, and any GGUF file's keys. What is accepted keeps the promises
- * on which every later size rests. */
+ * Configuration of the vision encoder and of its images: any config.json, and any GGUF file's keys. What is accepted keeps the
+ * promises on which every later size rests. */
 #include "encoders/vision_impl.h"
 #include "fuzz/weights_fuzzing.h"
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the small videos, animations and TIFF files that frames are tested with (needs Pillow, numpy and the program ffmpeg).
 
-Writes tests/oracle/frames/. Video: picture k of N is of one grey, 20 + 20 * k, with a brighter left half; 5 pictures a second. Animations
-have expected pixels beside them, as NAME.K.ppm, on white, made by Pillow. bytes of the encoders depend on their version (ffmpeg 5.1).
+Writes tests/oracle/frames/. Video: picture k of N is of one grey, 20 + 20 * k, with a brighter left half; 5 pictures a second.
+Animations have expected pixels beside them, as NAME.K.ppm, on white, made by Pillow. The bytes of encoders depend on their
+version (ffmpeg 5.1).
 """
 import io
 import pathlib
@@ -27,8 +28,9 @@ def pictures():
 
 def ffmpeg(name, *args, raw=None):
     raw = raw if raw is not None else b"".join(p.tobytes() for p in pictures())
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "5", "-i", "-",
-                    "-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1", *args, str(OUT / name)], input=raw, check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "5",
+                    "-i", "-", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1", *args, str(OUT / name)],
+                   input=raw, check=True)
 
 
 def rotate(name, source, matrix):
@@ -78,7 +80,8 @@ def animations():
         images.append(Image.fromarray(rgba.astype(np.uint8), "RGBA"))
     few = [i.convert("RGB").quantize(16) for i in images]
     for name, save in (("moving.gif", lambda out: few[0].save(out, "GIF", save_all=True, append_images=few[1:], duration=200)),
-                       ("moving.webp", lambda out: images[0].save(out, "WEBP", save_all=True, append_images=images[1:], duration=200,
+                       ("moving.webp", lambda out: images[0].save(out, "WEBP", save_all=True, append_images=images[1:],
+                                                                  duration=200,
                                                                    lossless=True, exact=True)),
                        ("moving-alpha.png", lambda out: images[0].save(out, "PNG", save_all=True, append_images=images[1:],
                                                                        duration=200, blend=0, disposal=0))):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make more images for the decoders, beside those of make_images.py (needs Pillow and numpy).
 
-Writes tests/oracle/images/more/: NAME, NAME.ppm, cases.txt as make_images.py does; large-* are files of some ten KB that the test cuts
-at each 1 % of their length; hostile/ and hostile.txt likewise.
+Writes tests/oracle/images/more/: NAME, NAME.ppm, cases.txt as make_images.py does; large-* are files of some ten KB that the test
+cuts at each 1 % of their length; hostile/ and hostile.txt likewise.
 """
 import io
 import pathlib
@@ -20,7 +20,8 @@ OUT = base.OUT / "more"
 
 def turned_avif():
     for o in range(1, 9):
-        data = base.saved(base.picture(24, 16).convert("L").convert("RGB"), "AVIF", quality=95, subsampling="4:4:4", exif=base.exif_bytes(o))
+        data = base.saved(base.picture(24, 16).convert("L").convert("RGB"), "AVIF", quality=95, subsampling="4:4:4",
+                          exif=base.exif_bytes(o))
         shown = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
         base.add(f"turned-{o}.avif", "avif", data, np.array(shown.convert("RGBA")), 2)
 
@@ -59,7 +60,8 @@ def large():
             ("large.tif", "tiff", base.saved(rgb, "TIFF", compression="tiff_lzw"))):
         base.add_by_pillow(name, fmt, data, 1 if fmt == "jpeg" else 0)
     base.add_by_pillow("large.webp", "webp", base.saved(rgb, "WEBP", lossless=True))
-    base.add_by_pillow("large.avif", "avif", base.saved(rgb.convert("L").convert("RGB"), "AVIF", quality=90, subsampling="4:4:4"), 2)
+    base.add_by_pillow("large.avif", "avif", base.saved(rgb.convert("L").convert("RGB"), "AVIF", quality=90, subsampling="4:4:4"),
+                       2)
 
 
 def hostile():
@@ -85,7 +87,8 @@ def hostile():
     at = avif.index(b"av01", avif.index(b"infe"))
     base.refuse("grid.avif", base.patched(avif, at, b"grid"), "UNSUPPORTED")
     base.refuse("heic.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40, "UNSUPPORTED")
-    animated = bytearray(base.saved(base.picture(8, 8), "WEBP", save_all=True, append_images=[base.picture(8, 8).rotate(90)], lossless=True))
+    animated = bytearray(base.saved(base.picture(8, 8), "WEBP", save_all=True, append_images=[base.picture(8, 8).rotate(90)],
+                                    lossless=True))
     at = animated.index(b"VP8X") + 12
     base.refuse("canvas-huge.webp", base.patched(bytes(animated), at, b"\xff" * 6), "LIMIT")
     base.refuse("canvas-small.webp", base.patched(bytes(animated), at, b"\0" * 6), "FORMAT")

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the reference makes of pictures of many sizes: plan, pixels and embeddings, for golden/vl and for two small encoders of other shapes.
+"""What the reference makes of pictures of many sizes: plan, pixels and embeddings. Of golden/vl and of two other small encoders.
 
 usage: make_vision_sizes.py
 
-The pictures come from a formula (picture() here, picture() in test_oracle_sizes.c), so that only results are stored. Writes for each
-checkpoint sizes.txt - a line for each case: width, height, setting, columns and rows of tiles, inputs, rows and columns of the last
-input, tokens of all, CRC-32 of the bytes of all patches in their order - and sizes.safetensors: of case i the embeddings of eight
+The pictures come from a formula (picture() here, picture() in test_oracle_sizes.c), so that only results are stored.
+Writes for each checkpoint sizes.txt - a line for each case: width, height, setting, columns and rows of tiles, inputs, rows
+and columns of the last input, tokens of all, CRC-32 of the bytes of all patches in their order - and sizes.safetensors: of case i the embeddings of eight
 tokens `some.I` and a projection of all of them `all.I` onto 64 random signs. Needs transformers 5.23, torch, torchvision.
 """
 import json
@@ -35,9 +35,11 @@ SIDES = [512, 513, 1023, 1024, 1025]
 NAMED = [(640, 480), (1000, 300), (2048, 1536), (512, 512), (256, 384), (512, 400), (64, 64), (33, 47), (1280, 720), (1920, 1080),
          (1000, 3000), (4000, 300), (100, 1600)]
 ODD = [(1, 1), (1, 2), (2, 1), (1, 100), (100, 1), (1, 1024), (1024, 1), (3, 700), (17, 23), (31, 31), (32, 32), (33, 33), (47, 33),
-       (63, 65), (240, 32), (16, 16), (48, 48), (400, 512), (720, 720), (724, 724), (1400, 900), (300, 1700), (1500, 37), (37, 1500),
+       (63, 65), (240, 32), (16, 16), (48, 48), (400, 512), (720, 720), (724, 724), (1400, 900), (300, 1700), (1500, 37),
+       (37, 1500),
        (999, 1001), (1599, 401), (640, 1136), (513, 31)]
-MORE = [((640, 480), 3), ((1280, 720), 1), ((1920, 1080), 2), ((1000, 3000), 4), ((1280, 720), 5), ((1400, 900), 6), ((1000, 3000), 6),
+MORE = [((640, 480), 3), ((1280, 720), 1), ((1920, 1080), 2), ((1000, 3000), 4), ((1280, 720), 5), ((1400, 900), 6),
+        ((1000, 3000), 6),
         ((1025, 1023), 6), ((4000, 300), 6)]
 
 
@@ -107,8 +109,9 @@ def run(folder, model, base, cases):
 
 
 def small_text():
-    return Lfm2Config(vocab_size=64, hidden_size=32, intermediate_size=32, block_ff_dim=32, num_hidden_layers=2, num_attention_heads=2,
-                      num_key_value_heads=1, layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False).to_dict()
+    return Lfm2Config(vocab_size=64, hidden_size=32, intermediate_size=32, block_ff_dim=32, num_hidden_layers=2,
+                      num_attention_heads=2, num_key_value_heads=1, layer_types=["conv", "full_attention"],
+                      block_auto_adjust_ff_dim=False).to_dict()
 
 
 def small(name, seed, hidden, heads, ff, layers, projector, with_norm, prefixes, processor, in_config):
@@ -118,9 +121,9 @@ def small(name, seed, hidden, heads, ff, layers, projector, with_norm, prefixes,
     folder.mkdir(parents=True, exist_ok=True)
     config = Lfm2VlConfig(text_config=small_text(), vision_config=dict(
         model_type="siglip2_vision_model", hidden_size=hidden, intermediate_size=ff, num_hidden_layers=layers,
-        num_attention_heads=heads, num_channels=3, num_patches=256, patch_size=16, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6,
-        attention_dropout=0.0, vision_use_head=False), projector_hidden_act="gelu", projector_hidden_size=projector,
-        projector_bias=True, projector_use_layernorm=with_norm, downsample_factor=2)
+        num_attention_heads=heads, num_channels=3, num_patches=256, patch_size=16, hidden_act="gelu_pytorch_tanh",
+        layer_norm_eps=1e-6, attention_dropout=0.0, vision_use_head=False), projector_hidden_act="gelu",
+        projector_hidden_size=projector, projector_bias=True, projector_use_layernorm=with_norm, downsample_factor=2)
     model = Lfm2VlForConditionalGeneration(config).eval()
     with torch.no_grad():
         for n, p in model.named_parameters():
@@ -141,9 +144,11 @@ def small(name, seed, hidden, heads, ff, layers, projector, with_norm, prefixes,
     out = {k: text[k] for k in keep} | ({} if with_norm else {"projector_use_layernorm": False})
     if in_config:
         out |= processor | {"max_pixels_tolerance": 2.0, "encoder_patch_size": 16}
-        (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "Siglip2ImageProcessor", "do_resize": False}))
+        (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "Siglip2ImageProcessor",
+                                                                     "do_resize": False}))
     else:
-        (folder / "processor_config.json").write_text(json.dumps({"image_processor": processor, "processor_class": "Lfm2VlProcessor"}))
+        (folder / "processor_config.json").write_text(json.dumps({"image_processor": processor,
+                                                                  "processor_class": "Lfm2VlProcessor"}))
     (folder / "config.json").write_text(json.dumps(out, indent=1) + "\n")
     sizes = [(64, 64), (33, 47), (300, 200), (500, 100), (1, 1), (129, 127), (96, 640)]
     run(folder, model, processor, [(s, 0) for s in sizes])

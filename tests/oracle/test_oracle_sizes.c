@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reference check of the vision encoder at awkward sizes: pictures from a formula, of which the reference's plan, pixels and embeddings
- * are known (make_vision_sizes.py).
+ * Reference check of the vision encoder at awkward sizes: pictures from a formula, of which the reference's plan, pixels and
+ * embeddings are known (make_vision_sizes.py).
  *
  *   test_oracle_sizes FOLDER MASK MAX_TOK
  *
- * Of every case: plan, and the checksum of all pixels, which must be the reference's to the last bit. Of every case of at most MAX_TOK
- * tokens, the slow builds have time for no more: eight tokens by their cosine, and all together by 64 sums with random signs, which differ
- * by about as much, relatively, as the embeddings themselves. */
+ * Of every case: plan, and the checksum of all pixels, which must be the reference's to the last bit. Of every case of at most
+ * MAX_TOK tokens, as slow builds have time for no more: eight tokens by their cosine, and all together by 64 sums with random
+ * signs, which differ by about as much, relatively, as the embeddings themselves. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,8 +185,8 @@ int main(int argc, char **argv)
                   &c.last_cols, &c.n_tok, &c.crc) == 10) {
         (void)run_case(&r, rt, v, run, &c, want, r.n_cases);
     }
-    printf("%d sizes, %d encoded: worst cosine %.8f, sums differ by at most %.2e, %d failed\n", r.n_cases, r.n_encoded, r.worst_cosine,
-           r.worst_relative, r.n_failed);
+    printf("%d sizes, %d encoded: worst cosine %.8f, sums differ by at most %.2e, %d failed\n", r.n_cases, r.n_encoded,
+           r.worst_cosine, r.worst_relative, r.n_failed);
     fclose(f);
     lfm2_vision_run_destroy(run);
     lfm2_vision_unload(v);

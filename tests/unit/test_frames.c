@@ -74,8 +74,8 @@ static lfm2_frames_params every(int64_t us)
 /* Ten pictures of 5 a second, one of grey 20 + 20 k each. */
 static void videos(void **state)
 {
-    static const char *const names[] = {"h264.mp4", "fast.mp4", "h264.mkv", "h264.ts", "vp9.webm", "vp8.webm", "mjpeg.avi", "mpeg4.avi",
-                                        "theora.ogv", "av1.mkv"};
+    static const char *const names[] = {"h264.mp4", "fast.mp4", "h264.mkv", "h264.ts", "vp9.webm", "vp8.webm", "mjpeg.avi",
+                                        "mpeg4.avi", "theora.ogv", "av1.mkv"};
     seen s;
     WITHOUT_LIBAV();
     for (size_t i = 0; i < LFM2__COUNT_OF(names); i++) {
@@ -148,7 +148,8 @@ static void rotation(void **state)
         assert_int_equal(lfm2_frames_next(f, &frame), 0);
         assert_true(frame.image.width == cases[i].width && frame.image.height == cases[i].height);
         const unsigned char *rgb = lfm2_buf_data(frame.image.rgb);
-        const size_t stride = frame.image.stride_bytes, mid_x = (size_t)frame.image.width / 2, mid_y = (size_t)frame.image.height / 2;
+        const size_t stride = frame.image.stride_bytes;
+        const size_t mid_x = (size_t)frame.image.width / 2, mid_y = (size_t)frame.image.height / 2;
         const int right = rgb[mid_y * stride + ((size_t)frame.image.width - 2) * 3] > 200;
         const int lower = rgb[((size_t)frame.image.height - 2) * stride + mid_x * 3] > 200;
         assert_true(right == cases[i].right && lower == cases[i].lower);
@@ -187,7 +188,8 @@ static void pictures_of_files(void **state)
     static const struct {
         const char *name, *format;
         int moves, max_diff;
-    } cases[] = {{"moving.gif", "gif", 1, 0}, {"moving.webp", "webp", 1, 1}, {"moving-alpha.png", "png", 1, 0}, {"pages.tif", "tiff", 0, 0}};
+    } cases[] = {{"moving.gif", "gif", 1, 0}, {"moving.webp", "webp", 1, 1}, {"moving-alpha.png", "png", 1, 0},
+                 {"pages.tif", "tiff", 0, 0}};
     watched *x = *state;
     WITHOUT_LIBAV();
     for (size_t i = 0; i < LFM2__COUNT_OF(cases); i++) {
@@ -217,7 +219,8 @@ static void pictures_of_files(void **state)
 /* A still by any name; and the first picture of an animated WebP as an image. */
 static void stills(void **state)
 {
-    static const char *const names[] = {"png-2-8.png", "rgb.jpg", "lossless.webp", "rgb.bmp", "palette.gif", "rgb-raw.tif", "grey.avif"};
+    static const char *const names[] = {"png-2-8.png", "rgb.jpg", "lossless.webp", "rgb.bmp", "palette.gif", "rgb-raw.tif",
+                                        "grey.avif"};
     watched *x = *state;
     seen s;
     for (size_t i = 0; i < LFM2__COUNT_OF(names); i++) {
@@ -266,7 +269,8 @@ static void refused(void **state)
     }
     /* A file that names other files, whatever it says it is. */
     static const char *const texts[] = {"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
-                                        "ffconcat version 1.0\nfile /etc/hostname\n", "concat:a.ts|b.ts", "data:image/png;base64,AA==",
+                                        "ffconcat version 1.0\nfile /etc/hostname\n", "concat:a.ts|b.ts",
+                                        "data:image/png;base64,AA==",
                                         "subfile,,start,0,end,9,,:/etc/hostname"};
     for (size_t i = 0; i < LFM2__COUNT_OF(texts); i++) {
         const int rc = lfm2__frames_open_memory(x->rt, texts[i], strlen(texts[i]), "a.mp4", NULL, &f);
@@ -341,8 +345,8 @@ static int frames_of(watched *x, const void *data, size_t n, seen *s)
 /* Cut at each 1 %, and a byte in each KB changed: an error, or pictures; none that is not there; no status but these. */
 static void damaged_videos(void **state)
 {
-    static const char *const names[] = {"fast.mp4", "h264.mkv", "h264.ts", "vp9.webm", "mjpeg.avi", "mpeg4.avi", "moving.gif", "moving.webp",
-                                        "moving-alpha.png", "pages.tif"};
+    static const char *const names[] = {"fast.mp4", "h264.mkv", "h264.ts", "vp9.webm", "mjpeg.avi", "mpeg4.avi", "moving.gif",
+                                        "moving.webp", "moving-alpha.png", "pages.tif"};
     watched *x = *state;
     int n_marked = 0;
     WITHOUT_LIBAV();
@@ -374,7 +378,8 @@ static void damaged_videos(void **state)
         }
         memset(data + n / 2, 0xff, n / 4); /* more than can be concealed */
         const int rc = frames_of(x, data, n, &s);
-        const int is_noticed = rc < 0 || s.last_rc < 0 || s.n_partial > 0 || x->log.level == LFM2_LOG_WARN || s.n < (i < 6 ? 10 : 3);
+        const int is_short = s.n < (i < 6 ? 10 : 3);
+        const int is_noticed = rc < 0 || s.last_rc < 0 || s.n_partial > 0 || x->log.level == LFM2_LOG_WARN || is_short;
         if (!is_noticed) fail_msg("%s: a quarter is overwritten, and nothing says so", names[i]);
         n_marked += s.n_partial;
         free(data);
@@ -468,6 +473,37 @@ static void ten_thousand_pages(void **state)
     assert_int_equal(n_pages, N);
     lfm2__tiff_close(t);
     lfm2__infile_close(file);
+    remove_folder(folder);
+    free(d);
+}
+
+/* A file of 3 GB whose one page stands at its end is read as far as the page goes; as a single image it is over the limit. */
+static void page_behind_gigabytes(void **state)
+{
+    watched *x = *state;
+    const uint32_t AT = 3000000000u;
+    char folder[64], path[128];
+    size_t n;
+    seen s;
+    lfm2_image image;
+    WITHOUT_LIBAV();
+    unsigned char *d = many_pages(1, &n);
+    unsigned char *entry = d + 8 + 2 + 5 * 12;
+    put32(d + 4, AT);
+    put32(entry + 8, AT + (uint32_t)PAGE_BYTES - 2);
+    d[n - 2] = 77;
+    make_folder(folder, sizeof folder);
+    (void)snprintf(path, sizeof path, "%s/far.tif", folder);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(d, 1, 8, f), 8);
+    assert_int_equal(fseek(f, (long)AT, SEEK_SET), 0);
+    assert_int_equal(fwrite(d + 8, 1, n - 8, f), n - 8);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(look_at(x, path, NULL, &s), 0);
+    assert_true(s.n == 1 && s.width == 2 && s.height == 1 && s.n_partial == 0);
+    assert_true(x->heap.peak_bytes < 1 << 20);
+    assert_int_equal(lfm2_image_decode_file(x->rt, path, NULL, &image), LFM2_ERR_LIMIT);
     remove_folder(folder);
     free(d);
 }
@@ -670,6 +706,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(videos),         TEST(choice_of_frames),   TEST(rotation),            TEST(pictures_of_files),
         TEST(stills),         TEST(refused),            TEST(limits),              TEST(damaged_videos),
+        TEST(page_behind_gigabytes),
         TEST(ten_thousand_pages), TEST(rings_and_bad_pages), TEST(slow_pipes),     TEST(silent_and_endless_pipes),
         TEST(devices),        TEST(without_memory),
     };

@@ -79,7 +79,8 @@ static void params_defaults_and_hostile_values(void **state)
     const lfm2_vision_params d = lfm2_vision_params_default();
     assert_true(same_params(&p, &d));
     static const char changed[] =
-        "{\"use_thumbnail\": false, \"line_height_px\": 32, \"min_tiles\": 1, \"image_mean\": [0, 0.25, 1], \"max_image_tokens\": 128}";
+        "{\"use_thumbnail\": false, \"line_height_px\": 32, "
+        "\"min_tiles\": 1, \"image_mean\": [0, 0.25, 1], \"max_image_tokens\": 128}";
     assert_int_equal(parse(changed, 1, NULL, &p), 0);
     assert_true(!p.use_thumbnail && p.min_tiles == 1 && p.mean[1] == 0.25f && p.max_image_tok == 128 && p.line_height_px == 32);
     static const struct {
@@ -186,7 +187,8 @@ static void plain_pictures(void **state)
         lfm2_vision_plan plan;
         assert_int_equal(lfm2_vision_plan_image(lfm2_vision_get_params(v), w, h, &plan), 0);
         uint8_t *rgb = malloc((size_t)w * (size_t)h * 3);
-        float *patches = malloc((size_t)plan.n_patches * 768 * sizeof *patches), *out = malloc((size_t)plan.n_tok * 128 * sizeof *out);
+        float *patches = malloc((size_t)plan.n_patches * 768 * sizeof *patches),
+            *out = malloc((size_t)plan.n_tok * 128 * sizeof *out);
         assert_true(rgb && patches && out);
         memset(rgb, i % 2 ? 255 : 0, (size_t)w * (size_t)h * 3);
         assert_int_equal(lfm2_vision_patches(rt, lfm2_vision_get_params(v), &plan, rgb, (size_t)w * 3, patches, plan.n_patches), 0);
