@@ -340,6 +340,52 @@ static int model_random(run *r)
     return rc;
 }
 
+/* --- sound --- */
+
+/* Raw samples at their own rate: what lies within libav is not counted here. */
+static int audio_pcm(run *r)
+{
+    static float samples[2][500];
+    float *const planes[2] = {samples[0], samples[1]};
+    lfm2_audio_params params = lfm2_audio_params_default();
+    lfm2_audio_source *a = NULL;
+    params.pcm = LFM2_PCM_S16LE;
+    params.pcm_rate_hz = 16000;
+    params.pcm_channels = 2;
+    int rc = lfm2_audio_open(r->rt, fixture(r, "vl-wrapper/config.json"), &params, &a);
+    while (rc == 0) {
+        int32_t n = 0;
+        rc = lfm2_audio_read(a, planes, 500, &n);
+        digest(r, samples[0], (size_t)n * sizeof **samples);
+    }
+    lfm2_audio_close(a);
+    return rc < 0 ? rc : 0;
+}
+
+static int digest_bytes(void *ctx, const char *bytes, size_t n)
+{
+    digest(ctx, bytes, n);
+    return 0;
+}
+
+static int transcript(run *r)
+{
+    static lfm2_word words[] = {{(char *)(uintptr_t)"Hello", 0, 500000, 0.5f}, {(char *)(uintptr_t)"there.", 500000, 900000, 1}};
+    static const lfm2_segment segment = {.end_us = 900000, .text = (char *)(uintptr_t)"Hello there. \xff <&>\n", .n_tok = 3,
+                                         .times = LFM2_TIMES_WORD, .words = words, .n_words = 2};
+    const lfm2_transcript_info info = {.file = "a.wav", .n_channels = 2, .times = LFM2_TIMES_WORD};
+    int rc = 0;
+    for (int format = 0; rc == 0 && format <= LFM2_HEAR_FORMAT_CSV; format++) {
+        lfm2_transcript_writer *w = NULL;
+        rc = lfm2_transcript_writer_create(r->rt, (lfm2_hear_format)format, digest_bytes, r, &w);
+        if (rc == 0) rc = lfm2_transcript_begin(w, &info);
+        for (int i = 0; rc == 0 && i < 20; i++) rc = lfm2_transcript_segment(w, &segment);
+        if (rc == 0) rc = lfm2_transcript_end(w, &info);
+        lfm2_transcript_writer_destroy(w);
+    }
+    return rc;
+}
+
 /* --- writing --- */
 
 /* Names in the current folder, which is the test's own; nothing but what a run has written is in it. */
@@ -493,6 +539,8 @@ static const scenario scenarios[] = {
     {"convert_gguf", convert_gguf, 0},
     {"convert_encoders", convert_encoders, 0},
     {"save_tensors", save_tensors, 0},
+    {"audio_pcm", audio_pcm, 0},
+    {"transcript", transcript, 0},
     {"images", images, 0},
     {"frames", frames, 0},
     {"hearing", hearing, 0},

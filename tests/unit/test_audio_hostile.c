@@ -354,7 +354,7 @@ static void changing(void **state)
 /* --- damage --- */
 
 /* What cutting does to it. */
-enum { SILENT, MARKED, INDEX_LAST }; /* nobody can tell; it announced its length, so that is said; nothing of it can be read */
+enum { SILENT, MARKED, ALL_OR_NOTHING }; /* nobody can tell; it announced its length, so that is said; index last, one block */
 
 static const struct {
     const char *file;
@@ -363,10 +363,10 @@ static const struct {
     {"s16.w64", MARKED}, {"s16.aiff", MARKED}, {"mulaw.au", MARKED}, {"rf64.wav", MARKED}, {"f32.wav", MARKED},
     {"alaw.wav", MARKED}, {"gsm.wav", MARKED}, {"flac.flac", MARKED}, {"flac.mkv", MARKED}, {"mp3.mp3", MARKED},
     {"mp3-plain.mp3", SILENT}, {"opus.ogg", SILENT}, {"opus.webm", MARKED}, {"vorbis.ogg", SILENT}, {"aac.m4a", MARKED},
-    {"aac-index-last.m4a", INDEX_LAST}, {"aac-fragments.mp4", SILENT}, {"s16.mov", INDEX_LAST}, {"aac.aac", SILENT},
-    {"aac.ts", SILENT}, {"mp3.flv", SILENT}, {"mp3.avi", MARKED}, {"wma.wma", MARKED}, {"ac3.ac3", SILENT}, {"mp2.mpg", SILENT},
-    {"wavpack.wv", MARKED}, {"tta.tta", MARKED}, {"gsm.gsm", SILENT}, {"amr.amr", SILENT}, {"film.mp4", INDEX_LAST},
-    {"film.mkv", SILENT}, {"s16.caf", MARKED}, {"ima.wav", MARKED}, {"alac.m4a", MARKED},
+    {"aac-index-last.m4a", ALL_OR_NOTHING}, {"aac-fragments.mp4", SILENT}, {"s16.mov", ALL_OR_NOTHING}, {"aac.aac", SILENT},
+    {"aac.ts", SILENT}, {"mp3.flv", SILENT}, {"mp3.avi", MARKED}, {"wma.wma", SILENT}, {"ac3.ac3", SILENT}, {"mp2.mpg", SILENT},
+    {"wavpack.wv", ALL_OR_NOTHING}, {"tta.tta", MARKED}, {"gsm.gsm", SILENT}, {"amr.amr", SILENT}, {"film.mp4", ALL_OR_NOTHING},
+    {"film.mkv", SILENT}, {"s16.caf", SILENT}, {"ima.wav", MARKED}, {"alac.m4a", MARKED},
 };
 
 static int is_refusal(int rc)
@@ -407,7 +407,7 @@ static void cut_everywhere(void **state)
             n_read += part.n > 0;
             sound_free(&part);
         }
-        if (damaged[f].kind == INDEX_LAST ? n_read > 3 : n_read < 20) fail_msg("%s: %d of 100 read", damaged[f].file, n_read);
+        if (damaged[f].kind == ALL_OR_NOTHING ? n_read > 3 : n_read < 20) fail_msg("%s: %d of 100 read", damaged[f].file, n_read);
         sound_free(&whole);
         free(data);
     }
