@@ -5,7 +5,7 @@
 #include "fuzz/fuzzing.h"
 #include "lfm2/layout.h"
 
-enum { HEAD = 10, MAX_W = 600, MAX_H = 300 };
+enum { HEAD = 10, MAX_W = 240, MAX_H = 120 };
 
 static void fill(lfm2_image *image, int kind, const uint8_t *data, size_t n)
 {
