@@ -187,16 +187,21 @@ int lfm2_mic_read(lfm2_mic *m, float *const *planes, int32_t cap_samples, int64_
     }
 }
 
+static int64_t n_dropped(const lfm2_mic *m)
+{
+    return m->in.n_dropped ? m->in.n_dropped(m->in.ctx) : 0;
+}
+
 int64_t lfm2_mic_n_lost(const lfm2_mic *m)
 {
     if (!m) return 0;
-    const int64_t n = lfm2__ring_n_lost(m->ring) / m->in.n_channels + (m->in.n_dropped ? m->in.n_dropped(m->in.ctx) : 0);
+    const int64_t n = lfm2__ring_n_lost(m->ring) / m->in.n_channels + n_dropped(m);
     return (int64_t)((double)n * m->p.rate_hz / m->in.rate_hz);
 }
 
 int64_t lfm2_mic_position_us(const lfm2_mic *m)
 {
-    return m ? lfm2__audio_samples_to_us(lfm2__ring_n_pushed(m->ring) / m->in.n_channels, m->in.rate_hz) : 0;
+    return m ? lfm2__audio_samples_to_us(lfm2__ring_n_pushed(m->ring) / m->in.n_channels + n_dropped(m), m->in.rate_hz) : 0;
 }
 
 #ifndef LFM2_HAVE_PORTAUDIO

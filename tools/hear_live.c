@@ -18,7 +18,10 @@ typedef struct live {
     tool *t;
     const hear_live_job *job;
     lfm2_mic *mic;
-    int64_t n_samples, n_latencies, latency_max_us;
+    int64_t n_samples;       /* pushed, silence in place of lost sound included */
+    int64_t n_lost;          /* for which silence was pushed */
+    int64_t begun_us;        /* the clock when the sound began */
+    int64_t n_latencies, latency_max_us;
     int drawn;               /* a partial line stands on the terminal */
     char shown[2048];        /* the partial event written last */
     int64_t latencies[MAX_LATENCIES];
@@ -49,13 +52,13 @@ static void end_silence(int kept)
 static int n_columns(void)
 {
     struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 79;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 79;
     return size.ws_col < MAX_COLUMNS ? size.ws_col - 1 : MAX_COLUMNS - 1;
 }
 
 static void wipe(live *l)
 {
-    if (l->drawn) tool_write(l->t, "\r\x1b[K", 4);
+    if (l->drawn) fputs("\r\x1b[K", stderr);
     l->drawn = 0;
 }
 
@@ -79,11 +82,8 @@ static void draw(live *l, const char *confirmed, const char *tail)
     wipe(l);
     cli_printable(end, faint, sizeof faint);
     cli_printable(last_points(confirmed, columns - (int)strlen(faint) > 0 ? columns - (int)strlen(faint) : 0), firm, sizeof firm);
-    tool_write(l->t, firm, strlen(firm));
-    tool_write(l->t, "\x1b[2m", 4);
-    tool_write(l->t, faint, strlen(faint));
-    tool_write(l->t, "\x1b[0m", 4);
-    l->drawn = 1;
+    l->drawn = fprintf(stderr, "%s\x1b[2m%s\x1b[0m", firm, faint) > 8;
+    fflush(stderr);
 }
 
 static double seconds(int64_t us)
@@ -133,7 +133,7 @@ static int write_latency_event(live *l, const lfm2_segment *s, int64_t us)
 
 static int give_segment(live *l, const lfm2_segment *s)
 {
-    const int64_t us = lfm2_mic_position_us(l->mic) - s->end_us;
+    const int64_t us = tool_now_us() - l->begun_us - s->end_us;
     int rc;
     wipe(l);
     rc = l->job->segment(l->job->ctx, s);
@@ -168,6 +168,21 @@ static int push(live *l, const float *const *planes, int64_t n)
     return rc < 0 ? tool_fail_status(l->t, rc, TOOL_AT_RUN, "transcription") : give_segments(l);
 }
 
+/* Where sound was lost silence stands, so that times stay true. */
+static int fill_gap(live *l)
+{
+    static const float nothing[PIECE];
+    const float *const silence_of[MAX_CHANNELS] = {nothing, nothing};
+    int code = 0;
+    while (code == 0 && l->n_lost < lfm2_mic_n_lost(l->mic)) {
+        const int64_t missing = lfm2_mic_n_lost(l->mic) - l->n_lost, n = missing < PIECE ? missing : PIECE;
+        l->n_lost += n;
+        l->n_samples += n;
+        code = push(l, silence_of, n);
+    }
+    return code;
+}
+
 /* *over = 1: there is no more to come. */
 static int step(live *l, int *over)
 {
@@ -183,8 +198,10 @@ static int step(live *l, int *over)
     *over = rc == LFM2_EOF;
     if (rc == LFM2_AGAIN || rc == LFM2_EOF) return 0;
     if (rc < 0) return tool_fail_status(l->t, rc, TOOL_AT_INPUT, "microphone");
+    if (tool_now_us() - lfm2_mic_position_us(l->mic) < l->begun_us) l->begun_us = tool_now_us() - lfm2_mic_position_us(l->mic);
+    code = fill_gap(l);
     l->n_samples += n;
-    code = push(l, sound, n);
+    if (code == 0) code = push(l, sound, n);
     for (c = 0; code == 0 && n < cap && l->job->partial_us > 0 && c < l->job->n_channels; c++) code = show_partial(l, c);
     return code ? code : tool_flush(l->t);
 }
@@ -258,6 +275,7 @@ int hear_live_run(tool *t, const hear_live_job *job, hear_live_report *report)
     l->job = job;
     code = open_mic(l);
     if (code == 0) {
+        l->begun_us = tool_now_us();
         tool_setup_abort(NULL); /* the first signal ends the sound, not the text of what was said */
         while (code == 0 && !over && !tool_signal() && !tool_deadline_passed()) code = step(l, &over);
         finish = code == 0 || code == TOOL_INPUT; /* a device that is gone takes nothing back */

@@ -13,7 +13,7 @@ typedef struct hear_live_job {
     int64_t duration_us;  /* ends after so much sound; -1 = when the sound ends or a signal comes */
     int64_t partial_us;   /* new sound after which text that is not finished is looked at again; 0 = never */
     int events;           /* JSON lines on standard output: partial text, latency of each segment, a summary */
-    int terminal;         /* partial text on the terminal's last line instead */
+    int terminal;         /* partial text on standard error's last line: firm what stays, faint what may change */
     int (*segment)(void *ctx, const lfm2_segment *s); /* a finished segment; returns 0 or an exit code */
     void *ctx;
 } hear_live_job;
