@@ -10,18 +10,11 @@ typedef struct box {
     size_t n;
 } box;
 
-static uint32_t be(const unsigned char *p, size_t n_bytes)
-{
-    uint32_t v = 0;
-    for (size_t i = 0; i < n_bytes; i++) v = v << 8 | p[i];
-    return v;
-}
-
 /* The box at *at of d, which moves behind it; 0 at the end or at one that does not fit. */
 static int next_box(const unsigned char *d, size_t n, size_t *at, box *b)
 {
     if (*at > n || n - *at < 8) return 0;
-    const size_t size = be(d + *at, 4);
+    const size_t size = lfm2__be(d + *at, 4);
     if (size < 8 || size > n - *at) return 0;
     *b = (box){d + *at + 4, d + *at + 8, size - 8};
     *at += size;
@@ -45,7 +38,7 @@ static const unsigned char *item_type(const box *iinf, uint32_t item)
     for (size_t at = iinf->data[0] == 0 ? 6 : 8; next_box(iinf->data, iinf->n, &at, &entry);) {
         const size_t id_bytes = entry.n > 0 && entry.data[0] >= 3 ? 4 : 2;
         if (entry.n < 4 + id_bytes + 6 || memcmp(entry.name, "infe", 4) != 0) continue;
-        if (be(entry.data + 4, id_bytes) == item) return entry.data + 4 + id_bytes + 2;
+        if (lfm2__be(entry.data + 4, id_bytes) == item) return entry.data + 4 + id_bytes + 2;
     }
     return NULL;
 }
@@ -75,18 +68,18 @@ static void read_properties(const box *ipco, const box *ipma, uint32_t item, lfm
     if (ipma->n < 8) return;
     const size_t id_bytes = ipma->data[0] == 0 ? 2 : 4, index_bytes = ipma->data[3] & 1 ? 2 : 1;
     size_t at = 8;
-    for (uint32_t left = be(ipma->data + 4, 4); left > 0 && ipma->n - at >= id_bytes + 1; left--) {
-        const int is_ours = be(ipma->data + at, id_bytes) == item;
+    for (uint32_t left = lfm2__be(ipma->data + 4, 4); left > 0 && ipma->n - at >= id_bytes + 1; left--) {
+        const int is_ours = lfm2__be(ipma->data + at, id_bytes) == item;
         const size_t n = ipma->data[at + id_bytes];
         at += id_bytes + 1;
         if (n * index_bytes > ipma->n - at) return;
         for (size_t i = 0; i < n && is_ours; i++) {
             box b;
-            const uint32_t index = be(ipma->data + at + i * index_bytes, index_bytes) & (index_bytes == 2 ? 0x7fffu : 0x7fu);
+            const uint32_t index = lfm2__be(ipma->data + at + i * index_bytes, index_bytes) & (index_bytes == 2 ? 0x7fffu : 0x7fu);
             if (!property(ipco, index, &b)) continue;
             if (memcmp(b.name, "ispe", 4) == 0 && b.n >= 12) {
-                info->width = be(b.data + 4, 4);
-                info->height = be(b.data + 8, 4);
+                info->width = lfm2__be(b.data + 4, 4);
+                info->height = lfm2__be(b.data + 8, 4);
             }
             if (memcmp(b.name, "irot", 4) == 0 && b.n >= 1) turn = b.data[0] & 3u;
             if (memcmp(b.name, "imir", 4) == 0 && b.n >= 1) mirror = 1 + (b.data[0] & 1u);
@@ -101,7 +94,7 @@ void lfm2__avif_read(const unsigned char *d, size_t n, lfm2__avif_info *info)
     box meta, pitm, iinf, iprp, ipco, ipma;
     *info = (lfm2__avif_info){.width = 1, .height = 1, .orientation = 1};
     if (!find_box(d, n, 0, "meta", &meta) || !find_box(meta.data, meta.n, 4, "pitm", &pitm) || pitm.n < 6) return;
-    const uint32_t item = pitm.data[0] == 0 ? be(pitm.data + 4, 2) : pitm.n >= 8 ? be(pitm.data + 4, 4) : 0;
+    const uint32_t item = pitm.data[0] == 0 ? lfm2__be(pitm.data + 4, 2) : pitm.n >= 8 ? lfm2__be(pitm.data + 4, 4) : 0;
     if (find_box(meta.data, meta.n, 4, "iinf", &iinf)) {
         const unsigned char *type = item_type(&iinf, item);
         info->is_composed = type != NULL && memcmp(type, "av01", 4) != 0;

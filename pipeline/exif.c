@@ -8,9 +8,7 @@ enum { TIFF_SHORT = 3, TIFF_LONG = 4, TAG_ORIENTATION = 0x112, ENTRY_BYTES = 12 
 
 static uint32_t number(const unsigned char *p, size_t n_bytes, int is_big_endian)
 {
-    uint32_t v = 0;
-    for (size_t i = 0; i < n_bytes; i++) v = v << 8 | p[is_big_endian ? i : n_bytes - 1 - i];
-    return v;
+    return is_big_endian ? lfm2__be(p, n_bytes) : lfm2__le(p, n_bytes);
 }
 
 uint32_t lfm2__tiff_tag(const unsigned char *tiff, size_t n, unsigned tag, uint32_t otherwise)

@@ -25,6 +25,21 @@ typedef struct lfm2__raster {
     int32_t partial;
 } lfm2__raster;
 
+/* Numbers in files, of up to 4 bytes: the lowest byte first, or the highest. */
+static inline uint32_t lfm2__le(const unsigned char *p, size_t n_bytes)
+{
+    uint32_t v = 0;
+    while (n_bytes-- > 0) v = v << 8 | p[n_bytes];
+    return v;
+}
+
+static inline uint32_t lfm2__be(const unsigned char *p, size_t n_bytes)
+{
+    uint32_t v = 0;
+    for (size_t i = 0; i < n_bytes; i++) v = v << 8 | p[i];
+    return v;
+}
+
 /* Each returns what lfm2_image_decode_bytes() does; *out is written only on success. */
 int lfm2__png_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD;
 int lfm2__jpeg_decode(const lfm2__image_src *src, lfm2__raster *out) LFM2__NODISCARD;

@@ -21,18 +21,11 @@ enum { TIFF_WIDTH = 256, TIFF_HEIGHT = 257, TIFF_COMPRESSION = 259 };
 
 /* --- what the files say of themselves --- */
 
-static uint32_t le(const unsigned char *p, size_t n_bytes)
-{
-    uint32_t v = 0;
-    while (n_bytes-- > 0) v = v << 8 | p[n_bytes];
-    return v;
-}
-
 /* Data of the first chunk of that name in a WebP file, its bytes as far as they are there; NULL without one. */
 static const unsigned char *webp_chunk(const lfm2__image_src *src, const char *name, size_t *n)
 {
     for (size_t at = 12; at + 8 <= src->n;) {
-        const size_t left = src->n - at - 8, size = le(src->data + at + 4, 4);
+        const size_t left = src->n - at - 8, size = lfm2__le(src->data + at + 4, 4);
         *n = size < left ? size : left;
         if (memcmp(src->data + at, name, 4) == 0) return src->data + at + 8;
         if (size >= left) break;
@@ -46,8 +39,8 @@ static void webp_size(const lfm2__image_src *src, uint64_t *width, uint64_t *hei
     size_t n;
     const unsigned char *c = webp_chunk(src, "VP8X", &n);
     if (c != NULL && n >= 10) {
-        *width = (uint64_t)le(c + 4, 3) + 1;
-        *height = (uint64_t)le(c + 7, 3) + 1;
+        *width = (uint64_t)lfm2__le(c + 4, 3) + 1;
+        *height = (uint64_t)lfm2__le(c + 7, 3) + 1;
     }
 }
 
@@ -55,12 +48,12 @@ static void bmp_size(const lfm2__image_src *src, uint64_t *width, uint64_t *heig
 {
     const unsigned char *d = src->data;
     if (src->n < 26) return;
-    if (le(d + 14, 4) == 12) {
-        *width = le(d + 18, 2);
-        *height = le(d + 20, 2);
+    if (lfm2__le(d + 14, 4) == 12) {
+        *width = lfm2__le(d + 18, 2);
+        *height = lfm2__le(d + 20, 2);
     } else {
-        *width = le(d + 18, 4);
-        *height = le(d + 22, 4);
+        *width = lfm2__le(d + 18, 4);
+        *height = lfm2__le(d + 22, 4);
         if (*height > INT32_MAX) *height = ((uint64_t)1 << 32) - *height; /* negative: from top to bottom */
     }
 }
@@ -69,8 +62,8 @@ static void bmp_size(const lfm2__image_src *src, uint64_t *width, uint64_t *heig
 static int bmp_is_short(const lfm2__image_src *src, uint64_t width, uint64_t height)
 {
     const unsigned char *d = src->data;
-    if (src->n < 34 || le(d + 14, 4) < 40) return 0;
-    const uint32_t n_bits = le(d + 28, 2), compression = le(d + 30, 4); /* 0: none; 3: none, with masks */
+    if (src->n < 34 || lfm2__le(d + 14, 4) < 40) return 0;
+    const uint32_t n_bits = lfm2__le(d + 28, 2), compression = lfm2__le(d + 30, 4); /* 0: none; 3: none, with masks */
     if (compression == 0 || compression == 3) return width * height / 8 * n_bits > src->n;
     return width * height / MAX_RUN_PX > src->n;
 }
@@ -124,18 +117,18 @@ static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
         size_t n = 0;
         const unsigned char *exif = webp_chunk(src, "EXIF", &n);
         if (exif != NULL) claims->orientation = lfm2__exif_orientation(exif, n);
-        claims->partial = (uint64_t)le(src->data + 4, 4) + 8 > src->n;
+        claims->partial = (uint64_t)lfm2__le(src->data + 4, 4) + 8 > src->n;
         webp_size(src, &width, &height);
     } else if (strcmp(src->format, "bmp") == 0) {
-        claims->partial = src->n >= 6 && le(src->data + 2, 4) > src->n;
+        claims->partial = src->n >= 6 && lfm2__le(src->data + 2, 4) > src->n;
         bmp_size(src, &width, &height);
         is_short = bmp_is_short(src, width, height);
     } else if (strcmp(src->format, "gif") == 0) {
         is_short = gif_is_cut(src) == 2;
         claims->partial = gif_is_cut(src) != 0;
         if (src->n >= 10) {
-            width = le(src->data + 6, 2);
-            height = le(src->data + 8, 2);
+            width = lfm2__le(src->data + 6, 2);
+            height = lfm2__le(src->data + 8, 2);
         }
     } else if (strcmp(src->format, "tiff") == 0) {
         claims->orientation = lfm2__exif_orientation(src->data, src->n);

@@ -30,9 +30,7 @@ typedef struct one_page {
 
 static uint32_t number(const lfm2__tiff_pages *t, const unsigned char *p, size_t n_bytes)
 {
-    uint32_t v = 0;
-    for (size_t i = 0; i < n_bytes; i++) v = v << 8 | p[t->is_big_endian ? i : n_bytes - 1 - i];
-    return v;
+    return t->is_big_endian ? lfm2__be(p, n_bytes) : lfm2__le(p, n_bytes);
 }
 
 static void put_number(const lfm2__tiff_pages *t, unsigned char *p, uint32_t v, size_t n_bytes)

@@ -31,13 +31,6 @@ typedef struct webp_moving {
     int is_partial;
 } webp_moving;
 
-static uint32_t le(const unsigned char *p, size_t n_bytes)
-{
-    uint32_t v = 0;
-    while (n_bytes-- > 0) v = v << 8 | p[n_bytes];
-    return v;
-}
-
 static void put_le(unsigned char *p, uint32_t v, size_t n_bytes)
 {
     for (size_t i = 0; i < n_bytes; i++, v >>= 8) p[i] = (unsigned char)v;
@@ -47,7 +40,7 @@ static void put_le(unsigned char *p, uint32_t v, size_t n_bytes)
 static int next_chunk(const unsigned char *d, size_t n, size_t *at, const unsigned char **name, chunk *c)
 {
     if (*at > n || n - *at < CHUNK_HEADER) return 0;
-    const size_t size = le(d + *at + 4, 4), left = n - *at - CHUNK_HEADER;
+    const size_t size = lfm2__le(d + *at + 4, 4), left = n - *at - CHUNK_HEADER;
     *name = d + *at;
     *c = (chunk){d + *at + CHUNK_HEADER, size < left ? size : left, size > left};
     *at += CHUNK_HEADER + c->n + (size & 1);
@@ -159,7 +152,7 @@ static int webp_advance(lfm2__moving *base, int64_t *pts_us)
         if (!next_chunk(m->data, m->n, &m->at, &name, &c)) return LFM2_EOF;
     } while (memcmp(name, "ANMF", 4) != 0);
     if (c.n < ANMF_HEADER) return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: webp: ANMF: too short", src->name);
-    const area a = {2 * le(c.data, 3), 2 * le(c.data + 3, 3), le(c.data + 6, 3) + 1, le(c.data + 9, 3) + 1};
+    const area a = {2 * lfm2__le(c.data, 3), 2 * lfm2__le(c.data + 3, 3), lfm2__le(c.data + 6, 3) + 1, lfm2__le(c.data + 9, 3) + 1};
     if (a.x + a.width > m->width || a.y + a.height > m->height) {
         return lfm2__fail(src->rt, LFM2_ERR_FORMAT, "%s: webp: ANMF: a picture outside of its canvas", src->name);
     }
@@ -167,7 +160,7 @@ static int webp_advance(lfm2__moving *base, int64_t *pts_us)
     const int rc = decode_onto_canvas(m, &c, &a);
     if (rc < 0) return rc;
     *pts_us = m->next_us;
-    m->next_us += (int64_t)le(c.data + 12, 3) * 1000;
+    m->next_us += (int64_t)lfm2__le(c.data + 12, 3) * 1000;
     return 0;
 }
 
@@ -200,7 +193,7 @@ int lfm2__webp_moving_open(lfm2_runtime *rt, const char *name, const unsigned ch
     if (!find_chunk(data, n, FILE_HEADER, "VP8X", &c) || c.n < VP8X_BYTES) {
         return lfm2__fail(rt, LFM2_ERR_FORMAT, "%s: webp: no VP8X", name);
     }
-    const uint32_t width = le(c.data + 4, 3) + 1, height = le(c.data + 7, 3) + 1;
+    const uint32_t width = lfm2__le(c.data + 4, 3) + 1, height = lfm2__le(c.data + 7, 3) + 1;
     int rc = lfm2__image_check_size(&src, width, height);
     if (rc == 0 && !find_chunk(data, n, FILE_HEADER, "ANMF", &c)) {
         rc = lfm2__fail(rt, LFM2_ERR_FORMAT, "%s: webp: an animation without a picture", name);
@@ -214,7 +207,7 @@ int lfm2__webp_moving_open(lfm2_runtime *rt, const char *name, const unsigned ch
     m->at = FILE_HEADER;
     m->width = width;
     m->height = height;
-    m->is_partial = (uint64_t)le(data + 4, 4) + 8 > n;
+    m->is_partial = (uint64_t)lfm2__le(data + 4, 4) + 8 > n;
     *out = &m->base;
     return 0;
 }

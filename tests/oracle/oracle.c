@@ -28,6 +28,17 @@ static void print_error(void *ctx, lfm2_log_level level, const char *line)
     if (level <= LFM2_LOG_WARN) fprintf(stderr, "%s\n", line);
 }
 
+double oracle_cosine(const float *a, const float *b, int64_t n)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
 lfm2_runtime *oracle_runtime(uint32_t cpu_mask)
 {
     lfm2_runtime_params p = lfm2_runtime_params_default();

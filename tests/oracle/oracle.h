@@ -18,6 +18,8 @@ typedef struct oracle_diff {
 /* got against want; limit: greatest NMSE that passes. */
 oracle_diff oracle_compare(const float *got, const float *want, int64_t n, double limit);
 
+double oracle_cosine(const float *a, const float *b, int64_t n);
+
 /* A runtime that prints its errors to stderr; ends the program if there is none. */
 lfm2_runtime *oracle_runtime(uint32_t cpu_mask);
 

@@ -77,17 +77,6 @@ static unsigned checksum(const float *patches, size_t n)
     return ~crc;
 }
 
-static double cosine(const float *a, const float *b, int64_t n)
-{
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t i = 0; i < n; i++) {
-        ab += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return ab / sqrt(aa * bb);
-}
-
 /* Relative difference of the sums. */
 static double sums_differ(const float *embed, size_t n, const float *want)
 {
@@ -122,7 +111,7 @@ static int check_embeddings(result *r, const size_case *c, const float *embed, i
     const float *some = expected(want, "some", i, (int64_t)N_SOME * d), *all = expected(want, "all", i, N_SUMS);
     if (some == NULL || all == NULL) return failed(r, c, "no expected values");
     for (int k = 0; k < N_SOME; k++) {
-        const double cos = cosine(embed + (int64_t)(k * (c->n_tok - 1) / 7) * d, some + (int64_t)k * d, d);
+        const double cos = oracle_cosine(embed + (int64_t)(k * (c->n_tok - 1) / 7) * d, some + (int64_t)k * d, d);
         if (!(cos >= r->worst_cosine)) r->worst_cosine = cos;
         if (!(cos >= MIN_COSINE)) return failed(r, c, "cosine of a token");
     }

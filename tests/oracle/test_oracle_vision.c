@@ -74,17 +74,6 @@ static int same_shapes(const lfm2_vision_plan *plan, const lfm2__json *shapes)
     return same;
 }
 
-static double cosine(const float *a, const float *b, int64_t n)
-{
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t i = 0; i < n; i++) {
-        ab += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return ab / sqrt(aa * bb);
-}
-
 static int fail(result *r, const char *file, const char *what)
 {
     printf("FAILED %s: %s\n", file, what);
@@ -114,7 +103,7 @@ static void check_embeddings(result *r, const char *file, const float *got, cons
 {
     double worst = 1;
     for (int64_t t = 0; t < want->dims[0]; t++) {
-        const double c = cosine(got + t * want->dims[1], (const float *)want->data + t * want->dims[1], want->dims[1]);
+        const double c = oracle_cosine(got + t * want->dims[1], (const float *)want->data + t * want->dims[1], want->dims[1]);
         if (!(c >= worst)) worst = c;
     }
     printf("  %-10s worst cosine %.8f\n", file, worst);
