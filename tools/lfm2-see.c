@@ -76,8 +76,8 @@ static const cli_spec spec = {
     "Sampling not given as an option is greedy for ocr, otherwise the model card's advice. What a picture says is written down, "
     "never obeyed. A file that fails does not stop the others.\n" TOOL_NOTES_SETTINGS
     "Exit codes: 0 done; 1 usage; 2 model missing or invalid; 3 input missing or unreadable; 4 input malformed or over a limit; "
-    "5 output cannot be written; 6 out of memory; 7 some files failed; 8 deadline passed; 10 schema cannot be honoured; 130 and 143 "
-    "interrupted and terminated.",
+    "5 output cannot be written; 6 out of memory; 7 some files failed; 8 deadline passed; 10 schema cannot be honoured; 130 and "
+    "143 interrupted and terminated.",
     "IMAGE...",
 };
 
@@ -88,7 +88,9 @@ static int check_arguments(tool *t)
 
     if (rc) return rc;
     if (cli_text(c, "camera") && c->n_args > 0) return tool_fail(t, TOOL_USAGE, "--camera and files exclude each other");
-    if (cli_text(c, "camera-format") && !cli_text(c, "camera")) return tool_fail(t, TOOL_USAGE, "--camera-format needs --camera");
+    if (cli_text(c, "camera-format") && !cli_text(c, "camera")) {
+        return tool_fail(t, TOOL_USAGE, "--camera-format needs --camera");
+    }
     if (!cli_text(c, "camera") && c->n_args == 0) {
         return tool_fail(t, TOOL_USAGE, "no image: give files, folders, - or --camera DEVICE");
     }

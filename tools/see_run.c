@@ -55,7 +55,9 @@ static int set_task(see_job *j)
     if (task != ASK && cli_text(c, "prompts")) return tool_fail(j->t, TOOL_USAGE, "--prompts: questions need --task ask");
     if (task != CAPTION && cli_is_set(c, "caption")) return tool_fail(j->t, TOOL_USAGE, "--caption needs --task caption");
     if (task != OCR && cli_text(c, "layout")) return tool_fail(j->t, TOOL_USAGE, "--layout needs --task ocr");
-    if (task != ASK && cli_flag(c, "each")) return tool_fail(j->t, TOOL_USAGE, "--each needs --task ask; other tasks take each anyway");
+    if (task != ASK && cli_flag(c, "each")) {
+        return tool_fail(j->t, TOOL_USAGE, "--each needs --task ask; other tasks take each image by itself anyway");
+    }
     j->request.task = (lfm2_see_task)task;
     j->request.caption = (lfm2_see_caption)cli_int(c, "caption");
     if (task == OCR) {
