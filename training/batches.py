@@ -15,6 +15,7 @@ import scenes_text
 import speech_text
 import text
 
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 IM_END = 7
 SHM = Path("/dev/shm")
 

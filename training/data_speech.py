@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speech: shards of utterances spoken by voices of Debian packages (DATA.md), and what rooms, noise and telephones do to them.
 
-usage: data_speech.py WORK KIND FROM TO [JOBS]     KIND: short | long | seen | unseen (the last two are for evaluation)
+usage: data_speech.py WORK KIND FROM TO [JOBS]     KIND: short | long, or for evaluation: seen | unseen | digits
 Writes WORK/speech/KIND-NNNN.npz: one after the other, 16 kHz."""
 
 import functools
@@ -22,7 +22,8 @@ import speech_text
 import text
 
 RATE = 16000
-N_SHARD = {"short": 500, "long": 250, "seen": 250, "unseen": 250}
+N_SHARD = {"short": 500, "long": 250, "seen": 250, "unseen": 250, "digits": 250}
+HELD_KINDS = ("seen", "unseen", "digits")
 N_SHORT_SHARDS_PER_LONG = 0.25
 ESPEAK_ACCENTS = [
     "en-us",
@@ -147,12 +148,12 @@ def make_shard(work, kind, number):
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
     r, c = random.Random(f"speech {kind} {number}"), text.Corpus(work)
-    held = kind in ("seen", "unseen")
+    held = kind in HELD_KINDS
     tools = {name: engine(work, name) for name in ("flite", "espeak-ng", "festival")}
     rows, festival = [], []
     with tempfile.TemporaryDirectory() as folder:
         for i in range(N_SHARD[kind]):
-            s = speech_text.spoken(r, c, held, short=kind == "short")
+            s = speech_text.digit_run(r) if kind == "digits" else speech_text.spoken(r, c, held, short=kind == "short")
             maker, voice, settings = pick_voice(r, kind == "unseen")
             if maker == "festival" and tools["festival"] is None:
                 maker, voice = "flite", "rms" if kind == "unseen" else "slt"
@@ -323,6 +324,8 @@ def pool(r, g, work, spec, number):
     n, longest = spec["pool"], int(spec.get("longest_s", 12) * RATE)
     if spec.get("eval"):
         kind, level = spec["voices"], spec.get("level", "clean")
+        if kind == "nothing":
+            return [{"wave": nothing(r, g, []), "text": ""} for _ in range(n)]
         rows = [x for k in range(-(-n // N_SHARD[kind])) for x in load_shard(work, kind, k)][:n]
         return [{"wave": augment(r, g, x["wave"], rows, level), "text": x["text"]} for x in rows]
     kinds = [

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Error rates of a checkpoint in PyTorch on held-out sets.
 
-usage: evaluate.py WORK CHECKPOINT [--device cpu] [--n 500] [--kinds lines,speech,scenes]
+usage: evaluate.py WORK CHECKPOINT [--device cpu] [--n 500] [--kinds lines,speech,scenes] ...
 Lines: seen and unseen fonts, texts of held sentences and templates. Speech: seen and unseen voices. Scenes: short, long, alt and
 questions, right or wrong as a whole."""
 
 import argparse
+import json
+from pathlib import Path
 
 import torch
 
 import batches
 import speech_text
 import text
+from arrays import patches, tensors
+from mel import Mel
 
 EVAL_SEED = 900001
 
@@ -50,8 +54,6 @@ def ctc_texts(logits, n_frames, alphabet):
 @torch.no_grad()
 def media_of(model, b, mel_of):
     """Embeddings, auxiliary texts of a batch."""
-    from train import patches
-
     if b["kind"] == "speech":
         mel, n = mel_of(b["wave"].float() / 32768, b["n"])
         x, emb, n = model.hear(mel, n)
@@ -65,7 +67,8 @@ def media_of(model, b, mel_of):
 
 @torch.no_grad()
 def generate(model, prompts, rows, media, limit=128):
-    """Greedy answers. rows: (before, n_media, after) of each sample; samples of one length go together."""
+    """Greedy answers and the mean log-probability of their tokens. rows: (before, n_media, after) of each sample; samples of
+    one length go together."""
     lm, out = model.lm, [None] * len(rows)
     lengths = {}
     for i, (b, m, a) in enumerate(rows):
@@ -84,11 +87,12 @@ def generate(model, prompts, rows, media, limit=128):
             ]
         )
         h, states = lm(x)
-        ids, done = [[] for _ in group], torch.zeros(len(group), dtype=torch.bool)
+        ids, done, logp = [[] for _ in group], torch.zeros(len(group), dtype=torch.bool), [[] for _ in group]
         for k in range(limit):
-            best = lm.logits(h[:, -1]).argmax(-1).cpu()
+            p, best = (t.cpu() for t in lm.logits(h[:, -1]).float().log_softmax(-1).max(-1))
             for j, t in enumerate(best.tolist()):
                 if not done[j]:
+                    logp[j].append(float(p[j]))
                     if t in (batches.IM_END, 2):
                         done[j] = True
                     else:
@@ -97,7 +101,7 @@ def generate(model, prompts, rows, media, limit=128):
                 break
             h, states = lm(lm.embed_tokens(best.to(media.device))[:, None], states, n + k)
         for j, i in enumerate(group):
-            out[i] = prompts.tk.decode(ids[j])
+            out[i] = (prompts.tk.decode(ids[j]), sum(logp[j]) / len(logp[j]))
     return out
 
 
@@ -118,6 +122,8 @@ SETS = {
         ("speech seen voices", {"kind": "speech", "voices": "seen"}, True),
         ("speech seen voices 8 kHz noise", {"kind": "speech", "voices": "seen", "level": "phone"}, True),
         ("speech unseen voices", {"kind": "speech", "voices": "unseen"}, True),
+        ("digits in runs", {"kind": "speech", "voices": "digits"}, True),
+        ("no speech", {"kind": "speech", "voices": "nothing"}, True),
     ],
     "scenes": [("scenes", {"kind": "scenes"}, True)],
 }
@@ -135,43 +141,70 @@ def eval_batches(work, name, spec, held, n):
     return _cache[key]
 
 
-def measure(model, work, device, kind, n, lm=True):
-    """[(what, value, n)] for the sets of a kind."""
-    from mel import Mel
-    from train import tensors
+def transcribe(model, b, mel_of, prompts, lm):
+    """[(truth, said or None, CTC or None, mean log-probability)] of a batch."""
+    if lm:
+        said, aux = answers(model, prompts, b, mel_of)
+    else:
+        said, aux = [(None, 0.0)] * len(b["texts"]), media_of(model, b, mel_of)[1]
+    return [(t, s, a, p) for t, (s, p), a in zip(b["texts"], said, aux or [None] * len(said))]
 
-    mel_of, prompts, rows = Mel(device), batches.Prompts(), []
+
+def scores(kind, name, rows, seconds):
+    """[(what, value)] of a set. value: a share, but for words an hour."""
+    words = [(speech_text.ctc_text(t), speech_text.ctc_text(s or ""), a) for t, s, a, _ in rows]
+    if kind == "scenes":
+        return [(f"{name} exact", sum(t == s for t, s, _, _ in rows) / len(rows))]
+    if name == "no speech":
+        return [("no speech: words an hour", sum(len(s.split()) for _, s, _ in words) / seconds * 3600)]
+    out = []
+    if rows[0][1] is not None:
+        if name == "digits in runs":
+            out.append((f"{name} exact", sum(t == s for t, s, _ in words) / len(rows)))
+        else:
+            pairs = [(t, s) for t, s, _, _ in rows]
+            out.append((name + (" WER" if kind == "speech" else " CER"), error_rate(pairs, kind == "speech")))
+            out.append((f"{name} exact", sum(t == s for t, s, _, _ in rows) / len(rows)))
+    aux = [(t, a) for t, _, a in words] if kind == "speech" else [(t, a) for t, _, a, _ in rows]
+    return out + [(f"{name} CTC CER", error_rate(aux))]
+
+
+def measure(model, work, device, kind, n, lm=True, sets=None):
+    """[(what, value, n)] for the sets of a kind, and all their rows."""
+    mel_of, prompts, out, everything = Mel(device), batches.Prompts(), [], []
     model.eval()
-    for name, spec, held in SETS[kind]:
-        pairs, aux_pairs = [], []
+    for name, spec, held in sets or SETS[kind]:
+        rows, seconds = [], 0.0
         for raw in eval_batches(work, name, spec, held, n):
             b = tensors(raw, device)
-            if lm:
-                said, aux = answers(model, prompts, b, mel_of)
-                pairs += list(zip(b["texts"], said))
-            else:
-                aux = media_of(model, b, mel_of)[1]
-            if aux:
-                aux_pairs += list(zip(b["texts"], aux))
-        if kind == "scenes":
-            rows.append((name + " exact", sum(a == b for a, b in pairs) / max(1, len(pairs)), len(pairs)))
-            continue
-        if pairs:
-            rows.append((name + (" WER" if kind == "speech" else " CER"), error_rate(pairs, kind == "speech"), len(pairs)))
-        if kind == "speech":
-            aux_pairs = [(speech_text.ctc_text(a), b) for a, b in aux_pairs]
-        rows.append((name + " CTC CER", error_rate(aux_pairs), len(aux_pairs)))
-    return rows
+            rows += transcribe(model, b, mel_of, prompts, lm)
+            seconds += float(b["n"].sum()) / 16000 if kind == "speech" else 0.0
+        out += [(what, value, len(rows)) for what, value in scores(kind, name, rows, seconds)]
+        everything += rows
+    return out, everything
 
 
-def quick(model, work, device, pool, kinds, stage):
+def quick(model, work, device, kinds, stage):
+    """A look at a few of each kind, while training."""
     out = []
     for k in kinds:
         lm = stage["mode"].get(k, "lm") == "lm"
-        if k == "scenes" and not lm:
-            continue
-        out += measure(model, work, device, k, 100, lm)
+        if k != "scenes" or lm:
+            out += measure(model, work, device, k, 60 if lm else 100, lm, SETS[k][:3])[0]
     return out
+
+
+def calibrate(rows):
+    """a, b of p = 1 / (1 + exp(-(a x + b))): the chance that an answer is right, from its mean log-probability x."""
+    x = torch.tensor([[p, 1.0] for _, _, _, p in rows], dtype=torch.float64)
+    y = torch.tensor([float(t == s) for t, s, _, _ in rows], dtype=torch.float64)
+    w = torch.zeros(2, dtype=torch.float64)
+    for _ in range(50):  # Newton, held back by a weak prior
+        p = torch.sigmoid(x @ w)
+        grad = x.T @ (p - y) + 0.01 * w
+        hess = (x * (p * (1 - p))[:, None]).T @ x + 0.01 * torch.eye(2, dtype=torch.float64)
+        w = w - torch.linalg.solve(hess, grad)
+    return [round(float(v), 4) for v in w]
 
 
 def main():
@@ -181,13 +214,24 @@ def main():
     p.add_argument("--device", default="cpu")
     p.add_argument("--n", type=int, default=500)
     p.add_argument("--kinds", default="lines,speech,scenes")
+    p.add_argument("--calibrate", help="file for the calibration of confidences (export.py takes it)")
+    p.add_argument("--show", type=int, default=0, help="print so many answers of each kind")
     a = p.parse_args()
     from export import load
 
-    model = load(a.checkpoint).to(a.device)
+    model, fits = load(a.checkpoint).to(a.device), {}
     for k in a.kinds.split(","):
-        for what, value, n in measure(model, a.work, torch.device(a.device), k, a.n):
-            print(f"{what:40} {100 * value:7.2f} % of {n}", flush=True)
+        values, rows = measure(model, a.work, torch.device(a.device), k, a.n)
+        for what, value, n in values:
+            print(
+                f"{what:40} {value:8.1f}    of {n}" if "an hour" in what else f"{what:40} {100 * value:7.2f} % of {n}", flush=True
+            )
+        for t, s, c, _ in rows[: a.show]:
+            print(f"  {t!r}\n  {s!r}\n  {c!r}")
+        if k != "scenes":
+            fits["see" if k == "lines" else "hear"] = calibrate(rows)
+    if a.calibrate:
+        Path(a.calibrate).write_text(json.dumps(fits) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint of training to a folder in the published layout (safetensors, F32), which every loader of lfm2 accepts.
 
-usage: export.py CHECKPOINT|random OUT"""
+usage: export.py CHECKPOINT|random OUT [CALIBRATION]"""
 
 import json
 import shutil
@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 import text
+from arrays import load_weights
 from model import HERE, Model, load_config
-from train import load_weights
 
 
 def exported(model):
@@ -52,4 +52,5 @@ def load(path):
 
 
 if __name__ == "__main__":
-    export(load(sys.argv[1]), sys.argv[2])
+    fit = json.loads(Path(sys.argv[3]).read_text()) if len(sys.argv) > 3 else None
+    export(load(sys.argv[1]), sys.argv[2], fit)

@@ -2,14 +2,14 @@
 """What is trained when. Each stage: steps, peak learning rate (cosine down to lr_end of it), share of steps for each kind, what
 its loss is ("frames": characters where the renderer put them, "ctc", "lm": the answer and 0.3 CTC), and the batches.
 
-cpu: batches of 32, for two cores and some hours. gpu: batches of 512, each seen three
-times with other noise, for one large GPU and 16 cores that draw and speak for it."""
+cpu: batches of 32, for two cores and some hours. gpu: batches of 512, each seen three times with other noise, for one large
+GPU and 16 cores that draw and speak for it."""
 
 
 def stages(batch, scale, lr, gpu=False, shards=40):
     pool = batch * (4 if gpu else 16)
     lines = {"batch": batch, "pool": pool, "reuse": 3 if gpu else 1}
-    speech = {"batch": max(16, batch // 2), "pool": pool, "shards": shards, "reuse": 3 if gpu else 1}
+    speech = {"batch": max(16, batch // 2), "pool": pool // 2 if gpu else pool, "shards": shards, "reuse": 3 if gpu else 1}
     scenes = {"batch": max(16, batch // 2), "pool": pool, "reuse": 3 if gpu else 1}
     n = lambda x: int(x * scale)
     return [

@@ -265,6 +265,12 @@ def salad(r, c):
     return " ".join(r.choice(c.common) if r.random() < 0.8 else r.choice(c.words).lower() for _ in range(n))
 
 
+def digit_run(r):
+    """A run as of a card or a telephone, as a sentence."""
+    s = say_digits(r, repeats(r, r.randint(4, 19)))
+    return s[:1].upper() + s[1:] + "."
+
+
 def spoken(r, c, held=False, short=False):
     """What is said, as its transcript has it: a sentence with capitals and full stop, every number in words."""
     k = r.random()

@@ -144,7 +144,7 @@ def email(r):
             f"{f}_{l}",
             f"{f}{digits(r, r.randint(1, 4))}",
             f"{f}-{l}",
-            f"info",
+            "info",
             f"{l}.{f}{digits(r, 2)}",
         ]
     )

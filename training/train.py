@@ -18,29 +18,12 @@ import torch.nn.functional as F
 import batches
 import evaluate
 import text
+from arrays import load_weights, patches, save_parts, tensors
 from mel import Mel
 from model import Model, load_config
 from recipes import RECIPES
 
-SAVE_S, EVAL_S, LOG_STEPS = 240, 900, 50
-
-
-def tensors(batch, device):
-    """The arrays of a batch on the device; everything else is left as it is."""
-    out = {}
-    for k, v in batch.items():
-        if hasattr(v, "dtype"):
-            t = torch.from_numpy(v)
-            v = t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t
-        out[k] = v
-    return out
-
-
-def patches(image):
-    """u8 [B, H, W, 3] to [B, H/16, W/16, 768] in dy, dx, channel order."""
-    b, h, w, _ = image.shape
-    x = image.view(b, h // 16, 16, w // 16, 16, 3).permute(0, 1, 3, 2, 4, 5).reshape(b, h // 16, w // 16, 768)
-    return x.float() / 127.5 - 1
+SAVE_S, EVAL_S, LOG_STEPS = 240, 1800, 50
 
 
 def vary(image, g):
@@ -85,30 +68,6 @@ def spec_augment(mel, n, g):
     return mel
 
 
-def save_parts(model, folder, cap_bytes=14 << 20):
-    """The weights alone, in files that are small enough to be carried about."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    part, size, n = {}, 0, 0
-    for k, v in [*model.state_dict().items(), (None, None)]:
-        more = 0 if v is None else v.numel() * v.element_size()
-        if part and (k is None or size + more > cap_bytes):
-            torch.save(part, folder / f"weights-{n}.pt")
-            part, size, n = {}, 0, n + 1
-        if k is not None:
-            part[k], size = v.detach().cpu().clone(), size + more
-
-
-def load_weights(path):
-    """Of a checkpoint, or of a folder of parts."""
-    path = Path(path)
-    if path.is_dir():
-        return {
-            k: v for p in sorted(path.glob("weights-*.pt")) for k, v in torch.load(p, map_location="cpu", weights_only=True).items()
-        }
-    return torch.load(path, map_location="cpu", weights_only=True)["model"]
-
-
 class Trainer:
     def __init__(self, a):
         self.a, self.work, self.out = a, Path(a.work), Path(a.work) / a.run
@@ -125,7 +84,10 @@ class Trainer:
         decay = [p for p in self.model.parameters() if p.ndim >= 2]
         rest = [p for p in self.model.parameters() if p.ndim < 2]
         self.opt = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=1e-3, betas=(0.9, 0.98)
+            [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}],
+            lr=1e-3,
+            betas=(0.9, 0.98),
+            fused=self.device.type == "cuda",
         )
         self.stage, self.step, self.seconds, self.samples, self.places = 0, 0, 0.0, 0, {}
         if (self.out / "last.pt").exists():
@@ -216,7 +178,7 @@ class Trainer:
     def evaluate(self, stage):
         if self.a.no_eval:
             return
-        rows = evaluate.quick(self.model, self.work, self.device, self.pool, [k for k in stage["mix"]], stage)
+        rows = evaluate.quick(self.model, self.work, self.device, list(stage["mix"]), stage)
         with open(self.out / "eval.csv", "a", newline="") as f:
             for what, value, n in rows:
                 csv.writer(f).writerow([stage["name"], self.step, f"{self.seconds:.0f}", what, f"{value:.4f}", n])
