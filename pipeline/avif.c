@@ -5,6 +5,8 @@
 
 #include "pipeline/image_impl.h"
 
+static const char ALPHA[] = "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha";
+
 typedef struct box {
     const unsigned char *name, *data;
     size_t n;
@@ -100,5 +102,9 @@ void lfm2__avif_read(const unsigned char *d, size_t n, lfm2__avif_info *info)
         info->is_composed = type != NULL && memcmp(type, "av01", 4) != 0;
     }
     if (!find_box(meta.data, meta.n, 4, "iprp", &iprp) || !find_box(iprp.data, iprp.n, 0, "ipco", &ipco)) return;
+    box b;
+    for (size_t at = 0; next_box(ipco.data, ipco.n, &at, &b);) {
+        info->has_alpha |= memcmp(b.name, "auxC", 4) == 0 && b.n >= 4 + sizeof ALPHA && memcmp(b.data + 4, ALPHA, sizeof ALPHA) == 0;
+    }
     if (find_box(iprp.data, iprp.n, 0, "ipma", &ipma)) read_properties(&ipco, &ipma, item, info);
 }

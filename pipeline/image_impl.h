@@ -77,6 +77,7 @@ typedef struct lfm2__avif_info {
     uint32_t width, height;
     int32_t orientation; /* as EXIF numbers it */
     int is_composed;     /* of several coded pictures */
+    int has_alpha;       /* as a picture of its own */
 } lfm2__avif_info;
 void lfm2__avif_read(const unsigned char *d, size_t n, lfm2__avif_info *info);
 

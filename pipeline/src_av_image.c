@@ -141,6 +141,7 @@ static int check_claims(const lfm2__image_src *src, lfm2__raster *claims)
         claims->orientation = info.orientation;
         width = info.width;
         height = info.height;
+        if (info.has_alpha) lfm2__log(src->rt, LFM2_LOG_WARN, "%s: avif: its transparency is left out", src->name);
         if (info.is_composed) {
             return lfm2__fail(src->rt, LFM2_ERR_UNSUPPORTED, "%s: avif: put together of several pictures", src->name);
         }

@@ -26,6 +26,12 @@ def turned_avif():
         base.add(f"turned-{o}.avif", "avif", data, np.array(shown.convert("RGBA")), 2)
 
 
+def transparent_avif():
+    half = base.picture(24, 16).convert("RGBA")
+    half.putalpha(128)
+    (OUT / "alpha.avif").write_bytes(base.saved(half, "AVIF"))
+
+
 def bad_profiles():
     rgb = base.picture(24, 16)
     png = base.saved(rgb, "PNG")
@@ -101,6 +107,7 @@ def main():
     base.OUT, base.BAD = OUT, OUT / "hostile"
     base.BAD.mkdir(parents=True, exist_ok=True)
     turned_avif()
+    transparent_avif()
     bad_profiles()
     bombs()
     large()

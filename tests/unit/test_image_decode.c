@@ -113,6 +113,20 @@ static void as_stored(void **state)
     }
 }
 
+/* libav decodes no transparency of AVIF: said, not passed over. */
+static void avif_alpha_is_said(void **state)
+{
+    watched *x = *state;
+    lfm2_image image;
+    if (!is_built("avif")) skip();
+    assert_int_equal(lfm2_image_decode_file(x->rt, IMAGES "/grey.avif", NULL, &image), 0);
+    lfm2_image_fini(&image);
+    assert_int_equal(x->log.n_lines, 0);
+    assert_int_equal(lfm2_image_decode_file(x->rt, IMAGES "/more/alpha.avif", NULL, &image), 0);
+    lfm2_image_fini(&image);
+    assert_non_null(strstr(x->log.line, "transparency"));
+}
+
 /* Limits hold at exactly their value. */
 static void limits(void **state)
 {
@@ -233,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reference_pixels, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(as_stored, watch_setup, watch_teardown),
+        cmocka_unit_test_setup_teardown(avif_alpha_is_said, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(limits, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(scan_limit, watch_setup, watch_teardown),
         cmocka_unit_test_setup_teardown(bad_arguments, watch_setup, watch_teardown),
