@@ -168,13 +168,19 @@ static int push(live *l, const float *const *planes, int64_t n)
     return rc < 0 ? tool_fail_status(l->t, rc, TOOL_AT_RUN, "transcription") : give_segments(l);
 }
 
+/* Samples up to the end of --duration. */
+static int64_t n_left(const live *l)
+{
+    return l->job->duration_us < 0 ? INT64_MAX : l->job->duration_us * 16 / 1000 - l->n_samples;
+}
+
 /* Where sound was lost silence stands, so that times stay true. */
 static int fill_gap(live *l)
 {
     static const float nothing[PIECE];
     const float *const silence_of[MAX_CHANNELS] = {nothing, nothing};
     int code = 0;
-    while (code == 0 && l->n_lost < lfm2_mic_n_lost(l->mic)) {
+    while (code == 0 && l->n_lost < lfm2_mic_n_lost(l->mic) && n_left(l) >= PIECE && !tool_signal()) {
         const int64_t missing = lfm2_mic_n_lost(l->mic) - l->n_lost, n = missing < PIECE ? missing : PIECE;
         l->n_lost += n;
         l->n_samples += n;
@@ -190,8 +196,7 @@ static int step(live *l, int *over)
     const float *const sound[MAX_CHANNELS] = {l->sound[0], l->sound[1]};
     int32_t n = 0, cap = PIECE, c;
     int code = 0, rc;
-    const int64_t most = l->job->duration_us < 0 ? INT64_MAX : l->job->duration_us * 16 / 1000 - l->n_samples;
-    if (most < cap) cap = (int32_t)most;
+    if (n_left(l) < cap) cap = (int32_t)n_left(l);
     *over = cap <= 0;
     if (*over) return 0;
     rc = lfm2_mic_read(l->mic, planes, cap, WAIT_US, &n);
