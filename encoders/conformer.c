@@ -129,7 +129,7 @@ static int run(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *out, fl
     s->adapter_us = lfm2__now_us() - start_us;
     if (rc == 0 && ctc) rc = lfm2__audio_ctc(enc, x, b->n_tok, ctc);
     lfm2__arena_release(&s->arena, mark);
-    if (rc == 0) rc = lfm2_weights_check(enc->w); /* of a file cut short meanwhile, zeros or worse were read */
+    if (rc == 0 && enc->w) rc = lfm2_weights_check(enc->w); /* of a file cut short meanwhile, zeros or worse were read */
     for (size_t i = 0; rc == 0 && i < n * (size_t)enc->cfg.d_out; i++) {
         if (!isfinite(out[i])) rc = lfm2__fail(enc->rt, LFM2_ERR_NONFINITE, "audio embeddings are not finite");
     }
@@ -150,7 +150,7 @@ int lfm2_audio_encode_ctc(const lfm2_audio_encoder *enc, const lfm2_audio_segmen
     }
     if (ctc && enc->cfg.n_ctc_classes == 0)
         return lfm2__fail(enc->rt, LFM2_ERR_UNSUPPORTED, "%s: the encoder has no CTC head", lfm2_weights_path(enc->w));
-    int rc = lfm2_weights_check(enc->w);
+    int rc = enc->w ? lfm2_weights_check(enc->w) : 0;
     if (rc == 0) rc = run(scratch, &b, out, ctc);
     if (rc == 0) *n_tok = b.n_tok;
     return rc;

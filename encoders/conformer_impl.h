@@ -67,6 +67,7 @@ struct lfm2_audio_encoder {
     lfm2__linear ctc;               /* [U Z, d]; not there if n_ctc_classes is 0 */
     uint32_t *alphabet;             /* [Z]; NULL without the head */
     float *vectors;                 /* all f32 copies */
+    void *random;                   /* weights of a random encoder, which has no w */
 };
 
 /* Frequencies after i of the three halvings. */
@@ -82,6 +83,9 @@ int lfm2__audio_config_from_value(lfm2_runtime *rt, const char *path, const lfm2
 
 /* conformer_load.c: lfm2_audio_encoder_load() from opened weights, which are closed with the encoder, also after a failure. */
 int lfm2__audio_encoder_of_weights(lfm2_weights *w, lfm2_audio_encoder **out) LFM2__NODISCARD;
+
+/* The f32 copies, once matrices are in their places. Returns 0; LFM2_ERR_NOMEM; LFM2_ERR_NONFINITE. */
+int lfm2__audio_make_vectors(lfm2_audio_encoder *enc) LFM2__NODISCARD;
 
 /* conformer_ctc.c: the classes of n bytes of UTF-8, to be freed. Returns 0; LFM2_ERR_FORMAT; LFM2_ERR_NOMEM. */
 int lfm2__audio_alphabet(lfm2_runtime *rt, const char *path, const char *text, size_t n, uint32_t **out,

@@ -97,7 +97,7 @@ static int fold_batch_norm(lfm2_audio_encoder *enc, lfm2__conformer_layer *layer
     return 0;
 }
 
-static int make_vectors(lfm2_audio_encoder *enc)
+int lfm2__audio_make_vectors(lfm2_audio_encoder *enc)
 {
     size_t n = 0, n_sub = n_elems(&enc->sub[0].taps), n_taps = n_elems(&enc->layers[0].taps);
     int rc = lfm2__audio_tensors(enc, count_vector, &n);
@@ -136,7 +136,7 @@ int lfm2__audio_encoder_of_weights(lfm2_weights *w, lfm2_audio_encoder **out)
         goto fail;
     }
     rc = bind(enc);
-    if (rc == 0) rc = make_vectors(enc);
+    if (rc == 0) rc = lfm2__audio_make_vectors(enc);
     if (rc == 0) rc = lfm2_weights_check(enc->w);
     if (rc < 0) goto fail;
     *out = enc;
@@ -159,6 +159,7 @@ void lfm2_audio_encoder_unload(lfm2_audio_encoder *enc)
     if (!enc) return;
     lfm2__free(enc->rt, enc->alphabet);
     lfm2__free(enc->rt, enc->vectors);
+    lfm2__free(enc->rt, enc->random);
     lfm2__free(enc->rt, enc->layers);
     lfm2_weights_close(enc->w);
     lfm2__free(enc->rt, enc);

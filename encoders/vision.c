@@ -28,6 +28,7 @@ void lfm2_vision_unload(lfm2_vision *v)
 {
     if (!v) return;
     lfm2__free(v->rt, v->vectors);
+    lfm2__free(v->rt, v->random);
     lfm2__free(v->rt, v->layers);
     lfm2_weights_close(v->w);
     lfm2__free(v->rt, v);
@@ -142,7 +143,7 @@ int lfm2_vision_encode(lfm2_vision_run *r, const float *patches, const lfm2_visi
     int32_t total = 0;
     r->project_us = 0;
     int rc = check_inputs(r, inputs, n_inputs, cap_tok, &total);
-    if (rc == 0) rc = lfm2_weights_check(v->w);
+    if (rc == 0 && v->w) rc = lfm2_weights_check(v->w);
     for (int32_t done = 0; rc == 0 && done < n_inputs;) {
         const size_t mark = lfm2__arena_mark(&r->scratch);
         const lfm2__vision_batch b = next_batch(r, inputs + done, n_inputs - done);
@@ -158,7 +159,7 @@ int lfm2_vision_encode(lfm2_vision_run *r, const float *patches, const lfm2_visi
         patches += (size_t)b.n_patches * patch_n;
         done += b.n_inputs;
     }
-    if (rc == 0) rc = lfm2_weights_check(v->w);
+    if (rc == 0 && v->w) rc = lfm2_weights_check(v->w);
     if (rc == 0 && n_tok) *n_tok = total;
     return rc;
 }

@@ -45,6 +45,7 @@ struct lfm2_vision {
     lfm2__vision_linear proj1, proj2;
     lfm2__vision_layer *layers;
     float *vectors;                   /* what all data pointers point into */
+    void *random;                     /* weights of a random encoder, which has no w */
 };
 
 struct lfm2_vision_run {
@@ -101,6 +102,8 @@ void lfm2__vision_settings(const lfm2_vision_params *p, lfm2__vision_setting_fn 
 
 /* Bind every tensor and make the f32 copies. */
 int lfm2__vision_bind(lfm2_vision *v) LFM2__NODISCARD;
+/* The copies alone: matrices are in their places. Returns 0 or LFM2_ERR_NOMEM. */
+int lfm2__vision_finish(lfm2_vision *v) LFM2__NODISCARD;
 
 /* Rows of an activation on the pool: x += add; x += bias; x = gelu(x); y = norm(x). What is NULL is left out. */
 typedef enum lfm2__vision_act { LFM2__VISION_ACT_NONE, LFM2__VISION_ACT_TANH, LFM2__VISION_ACT_ERF } lfm2__vision_act;

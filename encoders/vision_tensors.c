@@ -180,7 +180,11 @@ int lfm2__vision_bind(lfm2_vision *v)
     v->layers = lfm2__calloc(v->rt, (size_t)v->cfg.n_layers, sizeof *v->layers);
     if (!v->layers) return LFM2_ERR_NOMEM;
     rc = bind(v);
-    if (rc < 0) return rc;
+    return rc == 0 ? lfm2__vision_finish(v) : rc;
+}
+
+int lfm2__vision_finish(lfm2_vision *v)
+{
     const size_t patch_n = (size_t)v->cfg.d_vision * 3 * (size_t)v->cfg.patch_px * (size_t)v->cfg.patch_px;
     const int permute = v->patch_gguf.data != NULL;
     size_t n = 0, ignored = 0;

@@ -47,8 +47,8 @@ static const cli_verb verbs[] = {
      "TYPE is one of F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K."},
     {"bench", "", 0, 0, "Measure tokens per second, load time and peak memory.",
      "Prefill is --prompt tokens for each of --batch sequences in one pass; decode is --gen steps of one "
-     "token for each. With --shape "
-     "a model of that shape is made up with random weights."},
+     "token for each. With a picture or a recording also what it takes to decode, preprocess, encode, project and prefill it. With "
+     "--shape a model of that shape (encoders included) is made up with random weights."},
     {"verify", "[MODEL]", 0, 1, "Check hashes, finite weights and complete tensors.",
      "Prints `sha256  name` for each model file, as sha256sum does. They are compared with --manifest, or with a SHA256SUMS in the "
      "same folder; a file of weights that is not listed is refused."},

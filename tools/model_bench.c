@@ -4,14 +4,10 @@
 #include <string.h>
 
 #include "tools/manifest.h"
+#include "tools/model_bench.h"
 #include "tools/model_verbs.h"
 
-#define SHAPE_SEED 1
 #define MAX_BATCH_TOK 512 /* of one pass, as in real use */
-
-typedef struct stat3 {
-    double min, median, max;
-} stat3;
 
 typedef struct bench {
     tool *t;
@@ -24,6 +20,7 @@ typedef struct bench {
     lfm2_span *spans;  /* [n_seqs] */
     float *logits;     /* [n_seqs, n_vocab] */
     double *load_ms, *prefill_ms, *decode_ms; /* [n_reps] */
+    bench_media media;
 } bench;
 
 static int ascending(const void *a, const void *b)
@@ -32,7 +29,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static stat3 stats(double *values, int32_t n)
+stat3 bench_stats(double *values, int32_t n)
 {
     stat3 s;
 
@@ -62,7 +59,7 @@ static int load(bench *b)
         lfm2_model_unload(t->model);
         t->model = NULL;
         if (b->shape) {
-            rc = lfm2_model_create_random(t->rt, b->shape, lfm2_dtype_from_name(cli_text(&t->cli, "type")), SHAPE_SEED, &t->model);
+            rc = lfm2_model_create_random(t->rt, b->shape, lfm2_dtype_from_name(cli_text(&t->cli, "type")), BENCH_SEED, &t->model);
         } else {
             rc = lfm2_model_load(t->rt, b->path, &t->model);
         }
@@ -151,7 +148,7 @@ static int measure(bench *b)
 
 /* --- report --- */
 
-static void put_stat(json_out *j, const char *key, stat3 s)
+void bench_put_stat(json_out *j, const char *key, stat3 s)
 {
     json_begin_object(j, key);
     json_put_real(j, "min", s.min);
@@ -169,8 +166,8 @@ static void put_step(json_out *j, const char *key, int64_t n_tok, stat3 ms, stat
 {
     json_begin_object(j, key);
     json_put_int(j, "tokens", n_tok);
-    put_stat(j, "ms", ms);
-    put_stat(j, "tokens_per_s", rate);
+    bench_put_stat(j, "ms", ms);
+    bench_put_stat(j, "tokens_per_s", rate);
     json_end_object(j);
 }
 
@@ -206,9 +203,10 @@ static int print_json(bench *b, const result *r)
     put_machine(&j, t->rt);
     json_put_int(&j, "batch", b->n_seqs);
     json_put_int(&j, "reps", b->n_reps);
-    put_stat(&j, "load_ms", r->load_ms);
+    bench_put_stat(&j, "load_ms", r->load_ms);
     put_step(&j, "prefill", r->n_prefill, r->prefill_ms, r->prefill_rate);
     put_step(&j, "decode", r->n_decode, r->decode_ms, r->decode_rate);
+    bench_media_put(&b->media, &j);
     json_begin_object(&j, "memory");
     json_put_int(&j, "weights_bytes", (int64_t)lfm2_model_n_bytes(t->model));
     json_put_int(&j, "session_bytes", (int64_t)b->session_bytes);
@@ -228,7 +226,7 @@ static void print_kernel(void *ctx, const char *entry, const char *impl)
     tool_write(ctx, line, strlen(line));
 }
 
-static void print_stat(tool *t, const char *name, stat3 s, const char *unit)
+void bench_print_stat(tool *t, const char *name, stat3 s, const char *unit)
 {
     char line[200];
     snprintf(line, sizeof line, "%-10s %10.2f %10.2f %10.2f  %s\n", name, s.min, s.median, s.max, unit);
@@ -252,11 +250,12 @@ static int print_text(bench *b, const result *r)
     snprintf(line, sizeof line, "%d threads, batch %d, %d repetitions\n\n%-10s %10s %10s %10s\n",
              (int)lfm2_runtime_n_threads(t->rt), (int)b->n_seqs, (int)b->n_reps, "", "min", "median", "max");
     tool_write(t, line, strlen(line));
-    print_stat(t, "load", r->load_ms, "ms");
-    print_stat(t, "prefill", r->prefill_rate, "tokens/s");
-    print_stat(t, "", r->prefill_ms, "ms");
-    print_stat(t, "decode", r->decode_rate, "tokens/s");
-    print_stat(t, "", r->decode_ms, "ms");
+    bench_print_stat(t, "load", r->load_ms, "ms");
+    bench_print_stat(t, "prefill", r->prefill_rate, "tokens/s");
+    bench_print_stat(t, "", r->prefill_ms, "ms");
+    bench_print_stat(t, "decode", r->decode_rate, "tokens/s");
+    bench_print_stat(t, "", r->decode_ms, "ms");
+    bench_media_print(&b->media);
     snprintf(line, sizeof line, "\nmemory: %.1f MiB at most; session %.1f MiB\nkernels:\n", mib(tool_peak_bytes()),
              mib(b->session_bytes));
     tool_write(t, line, strlen(line));
@@ -270,9 +269,9 @@ static int report(bench *b)
 
     r.n_prefill = (int64_t)b->n_seqs * b->n_prompt;
     r.n_decode = (int64_t)b->n_seqs * b->n_gen;
-    r.load_ms = stats(b->load_ms, b->n_reps);
-    r.prefill_ms = stats(b->prefill_ms, b->n_reps);
-    r.decode_ms = stats(b->decode_ms, b->n_reps);
+    r.load_ms = bench_stats(b->load_ms, b->n_reps);
+    r.prefill_ms = bench_stats(b->prefill_ms, b->n_reps);
+    r.decode_ms = bench_stats(b->decode_ms, b->n_reps);
     r.prefill_rate = rates(r.prefill_ms, (double)r.n_prefill);
     r.decode_rate = rates(r.decode_ms, (double)r.n_decode);
     return cli_flag(&b->t->cli, "json") ? print_json(b, &r) : print_text(b, &r);
@@ -307,12 +306,17 @@ int model_bench(tool *t)
     b.n_seqs = (int32_t)cli_int(&t->cli, "batch");
     b.n_reps = (int32_t)cli_int(&t->cli, "reps");
     if (!b.shape && cli_is_set(&t->cli, "type")) return tool_fail(t, TOOL_USAGE, "--type is for --shape; a model has its own");
-    if (!b.shape) rc = tool_model_path(t, &b.path);
+    rc = model_media_choose(t, &b.media.media);
+    if (rc == 0 && !b.shape) rc = tool_model_path(t, &b.path);
     if (rc == 0) rc = prepare(&b);
     if (rc == 0) rc = load(&b);
     if (rc == 0) rc = set_up(&b);
     if (rc == 0) rc = measure(&b);
+    if (rc == 0) {
+        rc = bench_media_run(&b.media, b.path, b.shape, lfm2_dtype_from_name(cli_text(&t->cli, "type")), b.n_reps);
+    }
     if (rc == 0) rc = report(&b);
+    bench_media_fini(&b.media);
     lfm2_session_destroy(b.session);
     free(b.logits);
     free(b.spans);

@@ -49,6 +49,18 @@ int model_media_load(model_media *m, const char *model_path)
     return rc;
 }
 
+int model_media_load_random(model_media *m, const char *config_path, lfm2_dtype type, uint64_t seed, int32_t d_model)
+{
+    const int is_plain = type == LFM2_DTYPE_F32 || type == LFM2_DTYPE_F16 || type == LFM2_DTYPE_BF16;
+    const lfm2_dtype t = is_plain ? type : LFM2_DTYPE_Q8_0; /* as the converter writes them */
+    const int rc = m->slot == LFM2_SLOT_IMAGE
+                       ? lfm2_vision_create_random(m->t->rt, config_path, t, seed, d_model, &m->vision)
+                       : lfm2_audio_encoder_create_random(m->t->rt, config_path, t, seed, d_model, &m->audio);
+
+    m->d_model = d_model;
+    return rc < 0 ? tool_fail_status(m->t, rc, TOOL_AT_MODEL, config_path) : 0;
+}
+
 /* --- sound --- */
 
 /* Append the mean of all channels. */

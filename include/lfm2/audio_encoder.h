@@ -77,6 +77,9 @@ typedef struct lfm2_audio_encoder lfm2_audio_encoder;
  * LFM2_ERR_IO; LFM2_ERR_FORMAT; LFM2_ERR_LIMIT; LFM2_ERR_UNSUPPORTED (no audio encoder, or a variant, named in the log);
  * LFM2_ERR_NONFINITE (batch statistics that cannot be); LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_audio_encoder_load(lfm2_runtime *rt, const char *path, lfm2_audio_encoder **out);
+/* As lfm2_vision_create_random(). */
+LFM2_API int lfm2_audio_encoder_create_random(lfm2_runtime *rt, const char *config_path, lfm2_dtype t, uint64_t seed,
+                                              int32_t d_model, lfm2_audio_encoder **out);
 LFM2_API void lfm2_audio_encoder_unload(lfm2_audio_encoder *enc);
 
 LFM2_API const lfm2_audio_config *lfm2_audio_encoder_config(const lfm2_audio_encoder *enc);

@@ -161,6 +161,26 @@ class Convert(MediaCase):
         return path
 
 
+class Bench(MediaCase):
+    def test_steps(self):
+        for folder, medium in ((VL, ["--image", VL / "small.png"]), (AUDIO, ["--audio", AUDIO / "8s_do_you_live_here.wav"])):
+            for model in (["-m", self.checkpoint(folder)], ["--shape", folder / "config.json"]):
+                got = self.run_json("bench", *model, *medium, "--prompt", 4, "--gen", 1, "-r", 2, "--json")
+                step = got["image" if folder == VL else "audio"]
+                self.assertEqual(list(step["ms"]), ["decode", "preprocess", "encode", "project", "prefill"])
+                for ms in step["ms"].values():
+                    self.assertEqual(list(ms), ["min", "median", "max"])
+                    self.assertTrue(0 <= ms["min"] <= ms["median"] <= ms["max"])
+                self.assertEqual(step["tokens"], 77 if folder == VL else 101)
+        text, _ = self.run_tool("bench", *model, *medium, "--prompt", 4, "--gen", 1, "-r", 1)
+        self.assertIn("801 frames, 101 tokens", text)
+
+    def test_refused(self):
+        once = ["-r", 1, "--gen", 1, "--prompt", 4]
+        self.refuse(2, "vision_config", "bench", "--shape", GOLDEN / "config.json", "--image", VL / "small.png", *once)
+        self.refuse(3, "none.png", "bench", "--shape", VL / "config.json", "--image", self.dir / "none.png", *once)
+
+
 class Recordings(MediaCase):
     def test_golden(self):
         expected = read_safetensors(AUDIO / "expected.safetensors")
