@@ -104,7 +104,8 @@ void lfm2__avif_read(const unsigned char *d, size_t n, lfm2__avif_info *info)
     if (!find_box(meta.data, meta.n, 4, "iprp", &iprp) || !find_box(iprp.data, iprp.n, 0, "ipco", &ipco)) return;
     box b;
     for (size_t at = 0; next_box(ipco.data, ipco.n, &at, &b);) {
-        info->has_alpha |= memcmp(b.name, "auxC", 4) == 0 && b.n >= 4 + sizeof ALPHA && memcmp(b.data + 4, ALPHA, sizeof ALPHA) == 0;
+        const int is_auxiliary = memcmp(b.name, "auxC", 4) == 0 && b.n >= 4 + sizeof ALPHA;
+        info->has_alpha |= is_auxiliary && memcmp(b.data + 4, ALPHA, sizeof ALPHA) == 0;
     }
     if (find_box(iprp.data, iprp.n, 0, "ipma", &ipma)) read_properties(&ipco, &ipma, item, info);
 }
