@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""lfm2-hear live, with a recording replayed in real time: what was confirmed is never taken back, each segment has its latency, and a
+"""lfm2-hear live, with a recording replayed in real time: what was confirmed is never taken back, each segment has its latency, a
 signal ends the sound but not the text.
 
 usage: test_hear_live.py TOOL TESTS
