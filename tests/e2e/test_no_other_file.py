@@ -79,7 +79,8 @@ def cases(folder, tests):
     secret = f"{folder}/secret.wav"
     mp3 = (tests / "oracle/sounds/mp3-plain.mp3").read_bytes()
     urls = (f"file://{secret}", secret, "secret.wav", "http://127.0.0.1:9/a.wav", f"concat:{secret}",
-            f"subfile,,start,0,end,99,,:{secret}", "data:audio/wav;base64,UklGRiQAAABXQVZF", f"crypto:{secret}", f"async:file:{secret}", "tcp://127.0.0.1:9", "pipe:0")
+            f"subfile,,start,0,end,99,,:{secret}", "data:audio/wav;base64,UklGRiQAAABXQVZF", f"crypto:{secret}",
+            f"async:file:{secret}", "tcp://127.0.0.1:9", "pipe:0")
     for number, url in enumerate(urls):
         yield f"list{number}.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{url}\n#EXT-X-ENDLIST\n".encode()
         yield f"key{number}.m3u8", (f'#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-KEY:METHOD=AES-128,URI="{url}"\n#EXTINF:4,\n{url}\n'
