@@ -42,8 +42,8 @@ static int read_some(lfm2_runtime *rt, char **argv)
         n_all += n;
     }
     printf("{\"status\": \"%s\", \"samples\": %ld, \"not_finite\": %ld, \"rms\": %g, \"peak\": %g, "
-           "\"lost\": %lld, \"position_us\": %lld}\n", lfm2_err_name(rc), n_all, n_odd, n_all > 0 ? sqrt(squares / (double)n_all) : 0,
-           most, (long long)lfm2_mic_n_lost(m), (long long)lfm2_mic_position_us(m));
+           "\"lost\": %lld, \"position_us\": %lld}\n", lfm2_err_name(rc), n_all, n_odd,
+           n_all > 0 ? sqrt(squares / (double)n_all) : 0, most, (long long)lfm2_mic_n_lost(m), (long long)lfm2_mic_position_us(m));
     lfm2_mic_close(m);
     return 0;
 }
