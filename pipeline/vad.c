@@ -256,11 +256,12 @@ static void weigh(lfm2_vad *v, int64_t end)
     const int64_t first = end < LFM2__VAD_WINDOW_FRAMES ? 0 : end - LFM2__VAD_WINDOW_FRAMES;
     for (int64_t t = first; t < end; t++) marks[n++] = &v->marks[t % RING];
     v->evidence *= KEEP;
-    if (!lfm2__vad_describe(marks, n, features)) {
+    const int known = lfm2__vad_describe(marks, n, features);
+    if (known == 0) {
         v->like_since = -1;
         return;
     }
-    double odds = lfm2__vad_judge(features) - v->odds_shift;
+    double odds = known > 0 ? lfm2__vad_judge(features) - v->odds_shift : -MAX_ODDS;
     odds = odds > MAX_ODDS ? MAX_ODDS : odds < -MAX_ODDS ? -MAX_ODDS : odds;
     v->evidence += odds;
     v->run_odds += odds;

@@ -52,13 +52,14 @@ typedef struct lfm2__vad_mark {
     float glide_oct;   /* change of pitch in 30 ms, if it is one line */
     float change_db;   /* of the shape in 40 ms */
     float tilt_db, bulge_db; /* upper against lower bands; middle against outer ones */
-    uint8_t voiced, in_line, jumps, active;
+    uint8_t voiced, in_line, jumps, lone, active; /* lone: all in one band and its neighbours */
 } lfm2__vad_mark;
 
 /* before: the four marks before this one, the newest last. */
 void lfm2__vad_mark_frame(const lfm2__vad_frame *frame, const lfm2__vad_mark *const before[4], lfm2__vad_mark *out);
 
-/* Features of the active ones among n_marks <= LFM2__VAD_WINDOW_FRAMES. Returns 0 where they are too few to say anything. */
+/* Features of the active ones among n_marks <= LFM2__VAD_WINDOW_FRAMES. Returns 1; 0 where they are too few to say anything; -1 if
+ * they are a whistle, a siren or another lone tone, however it moves. */
 int lfm2__vad_describe(const lfm2__vad_mark *const *marks, int32_t n_marks, float features[LFM2__VAD_N_FEATURES]);
 
 /* Log odds that what has these features is speech. */

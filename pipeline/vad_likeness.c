@@ -12,12 +12,27 @@
 #define VOICED 0.75f      /* periodicity */
 #define MAX_STEP_OCT 0.08f /* between two frames; more is a jump */
 #define MIN_ACTIVE 8
+#define LONE_SHARE 0.99f  /* of the power, in a band and its neighbours */
+#define MAX_LONE 0.6f     /* of the active frames */
 
 static float mean_of(const float *x, int from, int to)
 {
     float sum = 0;
     for (int i = from; i < to; i++) sum += x[i];
     return sum / (float)(to - from);
+}
+
+/* Even the purest vowel has more than one formant; a sine has not. */
+static int is_lone(const float band_db[N_BANDS])
+{
+    float power[N_BANDS + 2] = {0}, all = 0;
+    int top = 1;
+    for (int b = 1; b <= N_BANDS; b++) {
+        power[b] = powf(10, band_db[b - 1] / 10);
+        all += power[b];
+        if (power[b] > power[top]) top = b;
+    }
+    return power[top - 1] + power[top] + power[top + 1] > LONE_SHARE * all;
 }
 
 void lfm2__vad_mark_frame(const lfm2__vad_frame *frame, const lfm2__vad_mark *const before[4], lfm2__vad_mark *out)
@@ -30,6 +45,7 @@ void lfm2__vad_mark_frame(const lfm2__vad_frame *frame, const lfm2__vad_mark *co
     out->periodicity = frame->periodicity;
     out->pitch_oct = frame->pitch_oct;
     out->voiced = frame->periodicity > VOICED;
+    out->lone = (uint8_t)is_lone(band);
     for (int b = 0; b < N_BANDS; b++) {
         out->shape_db[b] = band[b] - mean;
         const float d = out->shape_db[b] - before[0]->shape_db[b];
@@ -92,6 +108,7 @@ int lfm2__vad_describe(const lfm2__vad_mark *const *marks, int32_t n_marks, floa
     float change[LFM2__VAD_WINDOW_FRAMES], voiced_change[LFM2__VAD_WINDOW_FRAMES], top_db = -200;
     spread shape[N_BANDS], periodicity = {0}, tilt = {0}, bulge = {0}, level = {0}, pitch = {0};
     int32_t n = 0, n_voiced = 0, n_line = 0, n_jump = 0, n_glide = 0, n_mid = 0, n_still = 0, n_unvoiced = 0, n_pure = 0, n_low = 0;
+    int32_t n_lone = 0;
 
     memset(shape, 0, sizeof(shape));
     for (int32_t i = 0; i < n_marks; i++) {
@@ -108,6 +125,7 @@ int lfm2__vad_describe(const lfm2__vad_mark *const *marks, int32_t n_marks, floa
         n_unvoiced += m->periodicity < 0.5f;
         n_pure += m->periodicity > 0.95f;
         n_jump += m->jumps;
+        n_lone += m->lone;
         if (!m->in_line) continue;
         const float glide = fabsf(m->glide_oct);
         add(&pitch, m->pitch_oct);
@@ -117,6 +135,7 @@ int lfm2__vad_describe(const lfm2__vad_mark *const *marks, int32_t n_marks, floa
         n_still += glide < 0.004f;
     }
     if (n < MIN_ACTIVE) return 0;
+    if (share(n_lone, n) > MAX_LONE) return -1;
     for (int32_t i = 0; i < n_marks; i++) n_low += marks[i]->active && marks[i]->level_db < top_db - 15;
     sort(change, n);
     sort(voiced_change, n_voiced);
