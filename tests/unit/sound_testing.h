@@ -110,12 +110,12 @@ static inline double correlation(const float *a, int64_t n_a, const float *b, in
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
 }
 
-/* The lag of at most max_lag either way at which they agree best. */
-static inline int64_t best_lag(const float *a, int64_t n_a, const float *b, int64_t n_b, int64_t max_lag)
+/* The lag of at most `about` from `around` at which they agree best. */
+static inline int64_t best_lag(const float *a, int64_t n_a, const float *b, int64_t n_b, int64_t around, int64_t about)
 {
-    int64_t best = 0;
+    int64_t best = around;
     double most = -2;
-    for (int64_t lag = -max_lag; lag <= max_lag; lag++) {
+    for (int64_t lag = around - about; lag <= around + about; lag++) {
         const double c = correlation(a, n_a, b, n_b, lag);
         if (c > most) {
             most = c;
