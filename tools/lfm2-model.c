@@ -98,7 +98,7 @@ static const cli_option options[] = {
     /* shared */
     TOOL_OPTION_MODEL(INFO | TOKENIZE | DETOKENIZE | TEMPLATE | LOGITS | GENERATE | BENCH | VERIFY,
                       "A checkpoint folder, a .gguf or a .safetensors file (tokenizer verbs: or a tokenizer.json)."),
-    TOOL_OPTION_MMPROJ(LOGITS | BENCH),
+    TOOL_OPTION_MMPROJ(INFO | LOGITS | BENCH),
     TOOL_OPTION_CHECK_MODEL(INFO | LOGITS | GENERATE | BENCH),
     TOOL_OPTIONS_PROCESS,
 };

@@ -87,7 +87,7 @@ static int print_json(tool *t, const char *path, const lfm2_session_params *sp)
     const lfm2_config *c = lfm2_model_config(t->model);
     type_count counts[LFM2_DTYPE_COUNT] = {{0}};
     json_out j = {0};
-    int i;
+    int i, rc;
 
     count_types(w, counts);
     json_begin_object(&j, NULL);
@@ -108,6 +108,7 @@ static int print_json(tool *t, const char *path, const lfm2_session_params *sp)
     }
     json_end_object(&j);
     put_tokens(&j, t->tok);
+    rc = model_info_encoders(t, path, &j);
     json_begin_object(&j, "memory");
     json_put_int(&j, "file_bytes", (int64_t)lfm2_weights_file_bytes(w));
     json_put_int(&j, "weights_bytes", (int64_t)lfm2_model_n_bytes(t->model));
@@ -115,7 +116,9 @@ static int print_json(tool *t, const char *path, const lfm2_session_params *sp)
     json_put_int(&j, "session_bytes", (int64_t)lfm2_session_bytes(t->model, sp));
     json_end_object(&j);
     json_end_object(&j);
-    return tool_write_json(t, &j);
+    if (rc == 0) return tool_write_json(t, &j);
+    json_fini(&j);
+    return rc;
 }
 
 static void put_line(tool *t, const char *name, const char *fmt, ...)
@@ -156,8 +159,13 @@ static int print_text(tool *t, const char *path, const lfm2_session_params *sp)
     const char *variant = variant_name(t->tok);
     type_count counts[LFM2_DTYPE_COUNT] = {{0}};
     char shown[300];
-    int i;
+    json_out probe = {0};
+    int i, rc;
 
+    json_begin_object(&probe, NULL);
+    rc = model_info_encoders(t, path, &probe); /* nothing is printed before it is certain that all can be */
+    json_fini(&probe);
+    if (rc) return rc;
     put_line(t, "file", "%s (%s)", cli_printable(path, shown, sizeof shown), container_name(w));
     put_line(t, "architecture", "%s", c->arch);
     put_line(t, "parameters", "%llu", (unsigned long long)lfm2_model_n_params(t->model));
@@ -176,6 +184,8 @@ static int print_text(tool *t, const char *path, const lfm2_session_params *sp)
         if (!counts[i].n_tensors) continue;
         put_line(t, lfm2_dtype_name((lfm2_dtype)i), "%zu tensors, %.1f MiB", counts[i].n_tensors, mib(counts[i].n_bytes));
     }
+    rc = model_info_encoders(t, path, NULL);
+    if (rc) return rc;
     put_line(t, "context", "%d at most", (int)c->n_ctx_max);
     put_line(t, "memory", "%.1f MiB weights, %.1f MiB for %d tokens", mib(lfm2_model_n_bytes(t->model)),
              mib(lfm2_session_bytes(t->model, sp)), (int)sp->cap_tok);

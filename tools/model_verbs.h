@@ -37,4 +37,8 @@ int model_encode_messages(tool *t, const json_out *messages, size_t cap, int32_t
 /* --context, checked against the model: tokens of a session. Returns 0 or an exit code. */
 int model_context(tool *t, int32_t *cap_tok);
 
+/* What encoders belong to the loaded model of that path: a list "encoders" in j, or lines of text if j is NULL. Returns 0 or an
+ * exit code. */
+int model_info_encoders(tool *t, const char *model_path, json_out *j);
+
 #endif

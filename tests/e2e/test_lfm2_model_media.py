@@ -129,6 +129,26 @@ class Pictures(MediaCase):
         self.assertIn("damaged or cut short", err)
 
 
+class Info(MediaCase):
+    def test_encoders_are_shown(self):
+        image = {"kind": "image", "d_model": 96, "n_layers": 3, "n_heads": 4, "d_ff": 192, "patch_px": 16, "d_projector": 160,
+                 "d_out": 128, "min_image_tokens": 64, "max_image_tokens": 256, "tile_px": 512, "max_tiles": 10, "thumbnail": True}
+        audio = {"kind": "audio", "d_model": 64, "n_layers": 7, "n_heads": 4, "d_ff": 256, "n_mels": 128, "n_taps": 9, "d_out": 128,
+                 "ctc_classes": 0}
+        for folder, want in ((VL, image), (AUDIO, audio)):
+            published, gguf = self.checkpoint(folder), self.as_gguf(folder)
+            for model, file in ((published, published), (gguf, gguf.parent / "mmproj-bf16.gguf")):
+                (got,) = self.run_json("info", model, "--json")["encoders"]
+                self.assertEqual(got.pop("file"), str(file))
+                self.assertEqual(got, want)
+                text, _ = self.run_tool("info", model)
+                self.assertIn(f"{want['kind']} encoder {want['n_layers']} layers of width {want['d_model']}", text)
+            (gguf.parent / "mmproj-bf16.gguf").unlink()
+            self.assertEqual(self.run_json("info", gguf, "--json")["encoders"], [])
+        self.assertEqual(self.run_json("info", GOLDEN, "--json")["encoders"], [])
+        self.refuse(2, "none.gguf", "info", gguf, "--mmproj", self.dir / "none.gguf")
+
+
 class Convert(MediaCase):
     def test_encoders_go_beside_the_model(self):
         for folder, medium in ((VL, ["--image", VL / "small.png", "-p", PROMPT]),
