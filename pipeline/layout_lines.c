@@ -13,7 +13,7 @@
 #define MAX_BOXES 400000
 #define MIN_RULE_PX 80   /* shorter ones may be strokes of large letters */
 #define MAX_RULE_WIDTH 8 /* px; what is wider is a bar, on which letters may stand */
-#define MIN_CONFIDENCE 3.0f
+#define MIN_CONFIDENCE 2.0f
 #define SWEEP_MARGIN 2 /* degrees */
 #define DEGREES (3.14159265358979323846 / 180)
 

@@ -44,11 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const int rc = lfm2_layout_find(rt, &image, &params, &l);
     CHECK(rc == 0 || rc == LFM2_ERR_LIMIT || rc == LFM2_ERR_UNSUPPORTED);
     if (rc == 0) {
-        const int32_t n_lines = lfm2_layout_n_lines(l);
+        const int32_t n_found = lfm2_layout_n_lines(l);
         int32_t block = 0;
-        CHECK(n_lines >= 0 && n_lines <= params.max_lines);
+        CHECK(n_found >= 0 && n_found <= params.max_lines);
         CHECK(fabs(lfm2_layout_skew_deg(l)) <= params.max_skew_deg);
-        for (int32_t i = 0; i < n_lines; i++) {
+        for (int32_t i = 0; i < n_found; i++) {
             const lfm2_text_box *b = lfm2_layout_box(l, i);
             CHECK(b->x >= 0 && b->y >= 0 && b->w > 0 && b->h > 0);
             CHECK(b->x + b->w <= image.width && b->y + b->h <= image.height);

@@ -5,6 +5,10 @@
 #include <math.h>
 #include <stdio.h>
 
+#ifdef LFM2_HAVE_LEPT
+#include <leptonica/allheaders.h>
+#endif
+
 #include "lfm2/lfm2.h"
 
 /* --- arguments --- */
@@ -531,6 +535,49 @@ static void failing_allocations(void **state)
     page_fonts_free(fonts);
 }
 
+/* leptonica's pictures come from the C library; here they do not. (Its other blocks cannot be reached.) */
+static long n_pictures, picture_that_fails;
+
+static void *give_picture(size_t n_bytes)
+{
+    return ++n_pictures == picture_that_fails ? NULL : malloc(n_bytes);
+}
+
+static void failing_pictures(void **state)
+{
+    watched *x = *state;
+    page_font *fonts = page_fonts_load();
+    sheet s;
+    page_random r = {1};
+    lfm2_image page;
+    page_look look = plain;
+    int n_failed = 0;
+    look.turn_deg = 1;
+    sheet_init(&s, 400, 200);
+    write_lines(&s, &fonts[0], 18, 40, 50, 1.6, 4, 1);
+    sheet_fill(&s, 20, 150, 300, 2, 255); /* a rule, which is taken out */
+    sheet_photograph(x->rt, &s, &look, &r, &page, NULL);
+    setPixMemoryManager(give_picture, free);
+    for (long k = 1;; k++) {
+        lfm2_layout *l = NULL;
+        n_pictures = 0;
+        picture_that_fails = k;
+        const int rc = lfm2_layout_find(x->rt, &page, NULL, &l);
+        if (rc != 0) { /* the turn it finds without a picture is none; all else is an error */
+            assert_int_equal(rc, LFM2_ERR_NOMEM);
+            assert_null(l);
+            n_failed++;
+        }
+        lfm2_layout_destroy(l);
+        if (n_pictures < k) break;
+    }
+    setPixMemoryManager(malloc, free);
+    assert_true(n_failed >= 8);
+    lfm2_image_fini(&page);
+    sheet_fini(&s);
+    page_fonts_free(fonts);
+}
+
 int main(void)
 {
 #define WATCHED(test) cmocka_unit_test_setup_teardown(test, watch_setup, watch_teardown)
@@ -539,6 +586,7 @@ int main(void)
         WATCHED(odd_sizes),     WATCHED(one_line),             WATCHED(columns_and_headings), WATCHED(ruled_table),
         WATCHED(panels),        WATCHED(sizes_together),       WATCHED(turned_far),           WATCHED(straight_pictures),
         WATCHED(huge_page),     WATCHED(straightened_pictures), WATCHED(limits),               WATCHED(failing_allocations),
+        WATCHED(failing_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
