@@ -229,7 +229,7 @@ class Recordings(MediaCase):
         tail = ["-o", self.dir / "x"]
         short = self.dir / "short.wav"
         data = (AUDIO / "jfk.wav").read_bytes()
-        short.write_bytes(data[:40] + (600).to_bytes(4, "little") + data[44:644])
+        short.write_bytes(data[:4] + (636).to_bytes(4, "little") + data[8:40] + (600).to_bytes(4, "little") + data[44:644])
         self.refuse(4, "the encoder takes 320 to", "logits", "-m", model, "--audio", short, *tail)
         self.refuse(3, "none.wav", "logits", "-m", model, "--audio", self.dir / "none.wav", *tail)
         self.refuse(4, "cases.json", "logits", "-m", model, "--audio", AUDIO / "cases.json", *tail)
