@@ -138,6 +138,9 @@ typedef struct lfm2__see_times {
  * LFM2_ERR_LIMIT, with all numbers in the log. */
 int lfm2__see_plan(const lfm2_see *s, lfm2_vision_params *p, int32_t width, int32_t height,
                    lfm2_vision_plan *plan) LFM2__NODISCARD;
+/* The same without a word about why not. */
+int lfm2__see_try_plan(const lfm2_see *s, lfm2_vision_params *p, int32_t width, int32_t height,
+                       lfm2_vision_plan *plan) LFM2__NODISCARD;
 
 /* Prepare an image; what the encoder has not seen yet becomes pending. After that the tiles are there, but of pending ones the
  * embeddings only after lfm2__see_encode(). On failure everything pending must be dropped. fini accepts a zeroed picture. */

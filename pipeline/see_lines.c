@@ -99,8 +99,8 @@ static int fit_line(const page *p, lfm2_image *image)
         const int64_t w = ((int64_t)width * height + image->height / 2) / image->height;
         width = w < 1 ? 1 : w > LFM2_MAX_IMAGE_SIDE_PX ? LFM2_MAX_IMAGE_SIDE_PX : (int32_t)w;
     }
-    const int is_too_long = lfm2_vision_plan_image(vp, width, height, &plan) == LFM2_ERR_LIMIT;
-    if (is_too_long) {
+    lfm2_vision_params tried = *vp;
+    if (lfm2__see_try_plan(p->s, &tried, width, height, &plan) == LFM2_ERR_LIMIT) {
         width = width > height ? vp->max_image_tok * token_px : token_px;
         height = width > token_px ? token_px : vp->max_image_tok * token_px;
     }

@@ -31,18 +31,23 @@ static int fit_whole(const lfm2_see *s, lfm2_vision_params *p, int32_t width, in
     return LFM2_ERR_LIMIT;
 }
 
+int lfm2__see_try_plan(const lfm2_see *s, lfm2_vision_params *p, int32_t width, int32_t height, lfm2_vision_plan *plan)
+{
+    const int rc = lfm2_vision_plan_image(p, width, height, plan);
+
+    if (rc == 0 && fits(s, plan)) return 0;
+    if (rc == 0 || (rc == LFM2_ERR_LIMIT && s->params.max_image_tok > 0)) return fit_whole(s, p, width, height, plan);
+    return rc;
+}
+
 int lfm2__see_plan(const lfm2_see *s, lfm2_vision_params *p, int32_t width, int32_t height, lfm2_vision_plan *plan)
 {
-    const lfm2_see_params *want = &s->params;
     lfm2_vision_plan x;
-    int rc = lfm2_vision_plan_image(p, width, height, &x);
+    const int rc = lfm2__see_try_plan(s, p, width, height, &x);
 
-    if ((rc == 0 && !fits(s, &x)) || (rc == LFM2_ERR_LIMIT && want->max_image_tok > 0)) {
-        rc = fit_whole(s, p, width, height, &x);
-        if (rc < 0) {
-            return lfm2__fail(s->rt, rc, "image of %d x %d pixels: cannot be made %d to %d tokens", (int)width, (int)height,
-                              (int)want->min_image_tok, (int)want->max_image_tok);
-        }
+    if (rc == LFM2_ERR_LIMIT && (s->params.min_image_tok > 0 || s->params.max_image_tok > 0)) {
+        return lfm2__fail(s->rt, rc, "image of %d x %d pixels: cannot be made %d to %d tokens", (int)width, (int)height,
+                          (int)s->image_params.min_image_tok, (int)s->image_params.max_image_tok);
     }
     if (rc == LFM2_ERR_LIMIT) {
         return lfm2__fail(s->rt, rc, "image of %d x %d pixels: too long and thin for the tokens of an image", (int)width,

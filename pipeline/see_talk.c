@@ -42,6 +42,24 @@ static int find_new(const lfm2_see *s, const int32_t *ids, size_t n_ids, size_t 
 
 /* --- pictures of a turn --- */
 
+/* Before anything is computed: is there room for n_ids and the images? The batch counts again, with the marks. */
+static int check_room(const lfm2_see *s, const lfm2_image *images, int32_t n, size_t n_ids)
+{
+    const int32_t n_held = lfm2_session_n_tok(s->session, 0);
+    int64_t n_tok = (int64_t)n_ids;
+    int rc = 0;
+
+    for (int32_t i = 0; rc == 0 && i < n; i++) {
+        lfm2_vision_params used = s->image_params;
+        lfm2_vision_plan plan;
+        rc = lfm2__see_plan(s, &used, images[i].width, images[i].height, &plan);
+        if (rc == 0) n_tok += plan.n_tok;
+    }
+    if (rc < 0 || n_tok <= s->cap_tok - n_held) return rc;
+    return lfm2__fail(s->rt, LFM2_ERR_RANGE, "see: images and prompt have %lld tokens, but the context has room for %d (%d tokens, "
+                      "%d of them taken)", (long long)n_tok, (int)(s->cap_tok - n_held), (int)s->cap_tok, (int)n_held);
+}
+
 static int look_at_all(lfm2_see *s, const lfm2_image *images, int32_t n, lfm2__see_picture *pictures, lfm2__see_times *times)
 {
     int rc = 0;
@@ -180,6 +198,7 @@ int lfm2__see_run_talk(lfm2_see *s, const lfm2_image *images, int32_t n_images, 
     put_turn(s, n_images, request, &messages);
     int rc = lfm2__see_encode_messages(s, &messages, &ids, &n_ids);
     if (rc == 0) rc = find_new(s, ids, n_ids, &first);
+    if (rc == 0) rc = check_room(s, images, n_images, n_ids - first);
     if (rc == 0) rc = lfm2__see_sampler(s, request, &sampler);
     if (rc == 0 && n_images > 0) {
         pictures = lfm2__calloc(s->rt, (size_t)n_images, sizeof *pictures);

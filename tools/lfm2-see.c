@@ -135,6 +135,7 @@ static int look(see_job *j, tool_batch *b)
 {
     tool *t = j->t;
     tool_input camera = {.path = (char *)cli_text(&t->cli, "camera"), .name = "camera"};
+    int64_t n_encoded, n_cached;
     int rc, kept = 1, closed;
 
     if (camera.path) {
@@ -148,6 +149,8 @@ static int look(see_job *j, tool_batch *b)
     if (tool_signal() || (j->together && rc && rc != TOOL_DEADLINE)) kept = 0;
     if (rc && rc != TOOL_SOME && rc != TOOL_DEADLINE && j->out.n == 0) kept = 0; /* nothing to show */
     closed = see_output_close(&j->out, kept);
+    lfm2_see_counts(j->see, &n_encoded, &n_cached);
+    tool_note(t, 1, "inputs of the encoder: %lld encoded, %lld seen before", (long long)n_encoded, (long long)n_cached);
     return rc ? rc : closed;
 }
 

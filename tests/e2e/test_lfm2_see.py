@@ -44,7 +44,8 @@ class Usage(SeeCase):
         self.assertTrue(out.startswith("usage: lfm2-see [options] IMAGE...\n"))
         self.assertLessEqual(max(map(len, out.splitlines())), 100)
         for name in ("task", "prompt", "prompts", "caption", "layout", "image-min-tokens", "image-max-tokens", "max-tiles",
-                     "letterbox", "alpha", "every", "scene", "camera", "max-pixels", "max-scans", "max-seconds", "format", "output", "jobs",
+                     "letterbox", "alpha", "every", "scene", "camera", "max-pixels", "max-scans", "max-seconds", "format",
+                     "output", "jobs",
                      "json-schema", "grammar", "progress", "mmproj", "deadline"):
             self.assertRegex(out, rf"--{name}\b")
         self.assertIn("10 schema cannot be honoured", out)
@@ -147,6 +148,7 @@ class Tasks(SeeCase):
         got = self.see_json(*BUDGET, "-p", "Which?", SMALL, GRAY, SMALL)
         self.assertEqual(len(got["images"]), 3)
         self.assertEqual(got["images"][2]["cached"], 1)  # seen a moment ago
+        self.assertIn("inputs of the encoder: 2 encoded, 1 seen before", self.see("-v", *BUDGET, "-p", "a", SMALL, GRAY, SMALL)[1])
         self.assertEqual(got["tokens"]["image"], sum(i["tokens"] for i in got["images"]))
         got = self.see_json(*BUDGET, "-p", "Which?", "--each", SMALL, GRAY)
         self.assertEqual([len(r["images"]) for r in got], [1, 1])

@@ -30,6 +30,7 @@ static const cli_option options[] = {
     {"temp", 0, CLI_REAL, "T", 0, 100, NULL, NULL, NULL, 0, RUN, "Temperature."},
     {"top-p", 0, CLI_REAL, "P", 0, 1, NULL, "1", NULL, CLI_ABOVE_LO, RUN, "Top p."},
     {"type", 0, CLI_ENUM, "TYPE", 0, 0, "F32 F16 Q4_0", "F16", NULL, 0, RUN, "Type."},
+    {"format", 0, CLI_LIST, "LIST", 0, 0, "text json hocr", "text", NULL, 0, RUN, "Formats."},
     {"prompt", 'p', CLI_TEXT, "TEXT", 0, 0, NULL, NULL, NULL, 0, RUN, "Prompt."},
     {"prompt", 0, CLI_INT, "N", 1, 99, NULL, "5", NULL, 0, SHOW, "Prompt length."},
     {"seed", 0, CLI_INT, "N", 0, 9007199254740992.0, NULL, "0", NULL, 0, RUN, "Seed."},
@@ -424,6 +425,29 @@ static void test_json_long_text(void **state)
     json_fini(&j);
 }
 
+static void test_lists(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t bits; /* 0 = refused */
+    } tries[] = {{"text", 1}, {"json,text", 3}, {"HOCR,hocr", 4}, {"text,json,hocr", 7}, {"", 0}, {"text,", 0}, {",json", 0},
+                 {"text json", 0}, {"jsn", 0}, {"text,hcor", 0}};
+    cli c;
+    size_t i;
+    (void)state;
+
+    clean_env();
+    for (i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        char format[40];
+        char *all[] = {"lfm2-test", "run", format, "a", NULL};
+        snprintf(format, sizeof format, "--format=%s", tries[i].text);
+        assert_int_equal(cli_parse(&c, &spec, 4, all), tries[i].bits ? CLI_OK : CLI_ERROR);
+        if (tries[i].bits) assert_int_equal(cli_int(&c, "format"), tries[i].bits);
+        else assert_non_null(strstr(c.error, "none of: text json hocr; the nearest is"));
+        cli_fini(&c);
+    }
+}
+
 static int setup(void **state)
 {
     char path[128];
@@ -446,6 +470,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_letters_and_end_of_options),
         cmocka_unit_test(test_errors_name_the_nearest),

@@ -147,6 +147,11 @@ static void lines_get_the_height_that_the_model_wants(void **state)
     for (int32_t i = 0; i < got->n_images; i++) assert_in_range(got->images[i].n_tok, 8 * N_LINES, 40 * N_LINES);
     lfm2_see_result_destroy(got);
 
+    s->params.max_image_tok = s->image_params.max_image_tok = 3; /* fewer than their shape asks for: they are squeezed */
+    got = read_page(s, &page, &r);
+    assert_in_range(got->images[0].n_tok, N_LINES, 3 * N_LINES);
+    lfm2_see_result_destroy(got);
+
     assert_int_equal(lfm2__see_scale(f->rt, &page, 77, 33, &scaled), 0);
     assert_int_equal(scaled.width, 77);
     assert_int_equal(scaled.height, 33);
