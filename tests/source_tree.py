@@ -5,7 +5,8 @@ import re
 import sys
 import tempfile
 
-FOLDERS = ("include", "lfm2_core", "tokenizers", "encoders", "pipeline", "tools", "examples", "tests", "scripts", "cmake", ".ci")
+FOLDERS = ("include", "lfm2_core", "tokenizers", "encoders", "pipeline", "tools", "examples", "tests", "scripts", "training",
+           "cmake", ".ci")
 C_SUFFIXES = (".c", ".h", ".inc")
 
 
@@ -17,7 +18,7 @@ def text_files(root):
     keep = []
     for path in sorted(found):
         name = path.relative_to(root).as_posix()
-        if re.search(r"/(?:corpus|fixtures|golden|images|__pycache__)/", name):
+        if re.search(r"/(?:corpus|fixtures|frames|golden|images|__pycache__)/|^training/model/", name):
             continue
         head = path.open("rb").read(4096)
         if b"\0" not in head:

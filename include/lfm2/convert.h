@@ -20,8 +20,8 @@ LFM2_API int lfm2_convert(lfm2_runtime *rt, const char *in_path, const char *out
 
 /* Write the encoders of a checkpoint, or of such a file, as one GGUF file (mmproj): projections in type t (F32, F16, BF16, Q8_0;
  * any other type with a writer gives Q8_0), rows that are no multiple of the block in F16, said in the log, and all else in F32.
- * Keys are those of llama.cpp's converter, and lfm2.* ones for what it has no place for: settings of the image processor, the CTC head,
- * calibration. Returns 0; LFM2_ERR_UNSUPPORTED (no encoder in it); otherwise as lfm2_convert(). */
+ * Keys are those of llama.cpp's converter, and lfm2.* ones for what it has no place for: settings of the image processor, the CTC
+ * head, calibration. Returns 0; LFM2_ERR_UNSUPPORTED (no encoder in it); otherwise as lfm2_convert(). */
 LFM2_API int lfm2_convert_encoders(lfm2_runtime *rt, const char *in_path, const char *out_path, lfm2_dtype t,
                                    lfm2_progress_fn *progress, void *ctx);
 

@@ -93,7 +93,8 @@ typedef struct lfm2_vision lfm2_vision; /* immutable after load; shared by any n
  * else); LFM2_ERR_FORMAT (every missing or misshapen tensor named in one log line). */
 LFM2_API int lfm2_vision_load(lfm2_runtime *rt, const char *path, lfm2_vision **out);
 /* An encoder of the shape in a config.json with seeded random weights of type t (F32, F16, BF16, Q8_0) for a language model of
- * width d_model: for measuring what a shape costs. Returns 0; LFM2_ERR_ARG; LFM2_ERR_IO; LFM2_ERR_FORMAT; LFM2_ERR_LIMIT; LFM2_ERR_UNSUPPORTED; LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
+ * width d_model: for measuring what a shape costs. Returns 0; LFM2_ERR_ARG; LFM2_ERR_IO; LFM2_ERR_FORMAT; LFM2_ERR_LIMIT;
+ * LFM2_ERR_UNSUPPORTED; LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
 LFM2_API int lfm2_vision_create_random(lfm2_runtime *rt, const char *config_path, lfm2_dtype t, uint64_t seed, int32_t d_model,
                                        lfm2_vision **out);
 LFM2_API void lfm2_vision_unload(lfm2_vision *v); /* NULL is allowed; all runs must be gone */

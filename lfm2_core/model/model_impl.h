@@ -150,8 +150,8 @@ typedef struct lfm2__batch {
     float *cos, *sin; /* [T, D / 2] */
 } lfm2__batch;
 
-/* lfm2_session_forward(), but with nonfinite [n_spans] (not NULL) logits that are not finite concern their sequence alone: its spans
- * that asked for them are marked, the sequence is cleared, and the call goes on and succeeds. */
+/* lfm2_session_forward(), but with nonfinite [n_spans] (not NULL) logits that are not finite concern their sequence alone: its
+ * spans that asked for them are marked, the sequence is cleared, and the call goes on and succeeds. */
 int lfm2__session_append(lfm2_session *s, const lfm2_span *spans, int32_t n_spans, float *logits, int64_t cap_rows,
                          uint8_t *nonfinite) LFM2__NODISCARD;
 

@@ -218,7 +218,7 @@ static double log_sum(const lfm2_sampler *s, const float *logits, float max)
     return log(sum);
 }
 
-/* What the biases add to an id. There are few of them against ids, so each is looked up among the candidates, which are in order. */
+/* What the biases add to an id. They are few against the ids, so each is looked up among the candidates, which are in order. */
 static void add_biases(const lfm2_sampler *s, int32_t n_cand)
 {
     for (int32_t i = 0; i < s->n_biases; i++) {

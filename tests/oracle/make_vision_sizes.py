@@ -6,8 +6,9 @@ usage: make_vision_sizes.py
 
 The pictures come from a formula (picture() here, picture() in test_oracle_sizes.c), so that only results are stored.
 Writes for each checkpoint sizes.txt - a line for each case: width, height, setting, columns and rows of tiles, inputs, rows
-and columns of the last input, tokens of all, CRC-32 of the bytes of all patches in their order - and sizes.safetensors: of case i the embeddings of eight
-tokens `some.I` and a projection of all of them `all.I` onto 64 random signs. Needs transformers 5.23, torch, torchvision.
+and columns of the last input, tokens of all, CRC-32 of the bytes of all patches in their order - and sizes.safetensors: of case
+i the embeddings of eight tokens `some.I` and a projection of all of them `all.I` onto 64 random signs. Needs transformers 5.23,
+torch, torchvision.
 """
 import json
 import math
