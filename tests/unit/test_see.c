@@ -2,7 +2,7 @@
  * Seeing: prompts as the reference has them, budgets, conversations that look once, the cache of embeddings, blank pages, and
  * everything that must be refused. */
 #include "see_testing.h"
-#include "file_testing.h"
+#include "weights_testing.h"
 
 #include <math.h>
 
@@ -707,6 +707,50 @@ static void calibration_is_checked(void **state)
     assert_true(c.is_calibrated == 1 && c.a == 2 && c.b == -0.5);
 }
 
+/* A GGUF file with the key as an array of n_elems of a type of 4 bytes. */
+static int load_gguf_pair(see_fixture *f, uint32_t elem_type, const float *values, uint64_t n_elems, lfm2__confidence *c)
+{
+    char folder[64], path[128];
+    lfm2_weights *w = NULL;
+    bytes b = {0};
+    lfm2__confidence none;
+
+    gguf_head(&b, 1, 1);
+    gguf_array(&b, "lfm2.confidence.see", elem_type, n_elems);
+    put(&b, values, (size_t)n_elems * sizeof *values);
+    gguf_tensor(&b, "t", 1, &(uint64_t){1}, 0, 0);
+    gguf_pad(&b, 32);
+    put(&b, values, sizeof *values);
+    gguf_pad(&b, 32);
+    make_folder(folder, sizeof folder);
+    write_file_in(folder, "m.gguf", b.p, b.n);
+    free(b.p);
+    (void)snprintf(path, sizeof path, "%s/m.gguf", folder);
+    assert_int_equal(lfm2_weights_open(f->rt, path, &w), 0);
+    const int rc = lfm2__confidence_load(w, "see", c);
+    assert_int_equal(lfm2__confidence_load(w, "hear", &none), 0); /* not there */
+    assert_int_equal(none.is_calibrated, 0);
+    lfm2_weights_close(w);
+    remove_folder(folder);
+    return rc;
+}
+
+static void calibration_of_a_gguf_file(void **state)
+{
+    see_fixture *f = *state;
+    lfm2__confidence c = {0};
+    const float values[3] = {1.5f, -2, 0}, wild[2] = {1e30f, 0}, none[2] = {NAN, 0};
+
+    assert_int_equal(load_gguf_pair(f, 6, values, 2, &c), 0);
+    assert_true(c.is_calibrated == 1 && c.a == 1.5 && c.b == -2);
+    assert_int_equal(load_gguf_pair(f, 6, values, 3, &c), LFM2_ERR_FORMAT);
+    assert_non_null(strstr(f->log.line, "lfm2.confidence.see"));
+    assert_int_equal(load_gguf_pair(f, 6, values, 1, &c), LFM2_ERR_FORMAT);
+    assert_int_equal(load_gguf_pair(f, 5, values, 2, &c), LFM2_ERR_FORMAT); /* integers */
+    assert_int_equal(load_gguf_pair(f, 6, wild, 2, &c), LFM2_ERR_FORMAT);
+    assert_int_equal(load_gguf_pair(f, 6, none, 2, &c), LFM2_ERR_FORMAT);
+}
+
 /* --- memory --- */
 
 static void failing_allocations(void **state)
@@ -761,6 +805,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(stopping, see_setup, see_teardown),
         cmocka_unit_test_setup_teardown(confidence_of_a_checkpoint, see_setup, see_teardown),
         cmocka_unit_test_setup_teardown(calibration_is_checked, see_setup, see_teardown),
+        cmocka_unit_test_setup_teardown(calibration_of_a_gguf_file, see_setup, see_teardown),
         cmocka_unit_test_setup_teardown(failing_allocations, see_setup, see_teardown),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
