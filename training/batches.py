@@ -160,10 +160,8 @@ class Maker:
         if kind == "lines":
             import data_lines
 
-            rows = [
-                data_lines.render(r, g, self.c, self.font_set(held), held, spec.get("longest", 80), spec.get("wide_px", 1024))
-                for _ in range(n)
-            ]
+            size = (spec.get("longest", 80), spec.get("wide_px", 1024), spec.get("ease", 0.0))
+            rows = [data_lines.render(r, g, self.c, self.font_set(held), held, *size) for _ in range(n)]
             rows.sort(key=lambda x: x["tokens"])
             make = lines_batch
         elif kind == "scenes":

@@ -50,10 +50,13 @@ class Fonts:
         )
         self.keys = sorted(k for k in self.families if not k[0])
         self.weights = [(3.0 if any(e in k[1] for e in everyday) else 1.0) / math.sqrt(n_of[k[1]]) for k in self.keys]
+        self.plain = [k for k in self.keys if any(e in k[1] for e in everyday[:7])]
         self.segment = sorted(k for k in self.families if k[0])
         self.cache = {}
 
-    def pick(self, r):
+    def pick(self, r, easy=False):
+        if easy and self.plain:
+            return r.choice(self.families[r.choice(self.plain)])
         if self.segment and r.random() < 0.03:
             return r.choice(self.families[r.choice(self.segment)])
         return r.choice(self.families[r.choices(self.keys, self.weights)[0]])
@@ -96,9 +99,9 @@ def fit_text(r, c, f, held, longest):
     return s or "0"
 
 
-def ink_colours(r):
+def ink_colours(r, easy=False):
     """Ground and ink that can be told apart."""
-    k = r.random()
+    k = r.random() * (0.45 if easy else 1)
     if k < 0.45:
         g = r.randint(215, 255)
         bg = (g, g, g) if r.random() < 0.5 else (g, max(0, g - r.randint(0, 12)), max(0, g - r.randint(0, 35)))
@@ -178,27 +181,30 @@ def dots(im, r):
     return Image.fromarray(big), n
 
 
-def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
-    """{"image": u8 [32, W, 3], "text", "mid": middles of the characters in px, "tokens"}"""
-    f = fonts.pick(r)
+def render(r, g, c, fonts, held=False, longest=80, wide_px=1024, ease=0.0):
+    """{"image": u8 [32, W, 3], "text", "mid": middles of the characters in px, "tokens"}. ease: share of lines in everyday fonts
+    with little done to them."""
+    easy = r.random() < ease
+    now = lambda share: r.random() < (share * 0.1 if easy else share)
+    f = fonts.pick(r, easy)
     s = fit_text(r, c, f, held, longest)
     px = int(round(math.exp(r.uniform(math.log(10), math.log(48)))))
     if f["kind"] == "segment":
         px = max(px, 16)
-    spread = r.random() < 0.10
+    spread = now(0.10)
     im, mid, pad = mask_of(r, fonts.at(f, px), s, px, spread)
-    if r.random() < 0.03 and f["kind"] == "plain" and px >= 20:
+    if now(0.03) and f["kind"] == "plain" and px >= 20:
         im, _ = dots(im, r)
     w, h = im.size
     box = im.getbbox() or (0, 0, w, h)
-    if r.random() < 0.12:
+    if now(0.12):
         neighbours(r, fonts, c, f, px, im, held)
-    if r.random() < 0.04:
+    if now(0.04):
         d = ImageDraw.Draw(im)
         y = box[3] + r.randint(0, max(1, px // 8))
         d.line([(box[0], y), (box[2], y)], fill=255, width=max(1, px // 16))
         box = (box[0], box[1], box[2], min(h, y + 2))
-    if r.random() < 0.5:  # turned and slanted a little
+    if now(0.5):  # turned and slanted a little
         a, sh = math.radians(r.gauss(0, 0.7)), r.gauss(0, 0.04) if r.random() < 0.4 else 0.0
         if r.random() < 0.02:
             sh = r.uniform(-0.25, 0.25)
@@ -216,7 +222,7 @@ def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
     else:
         top, bottom = box[1], box[3]
     m = lambda lo, hi: int(round(lh * r.uniform(lo, hi)))
-    big = r.random() < 0.15
+    big = now(0.15)
     crop = (
         box[0] - m(0.0, 0.9),
         top - m(-0.02, 0.5 if big else 0.22),
@@ -229,15 +235,15 @@ def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
     w, h = im.size
     # Grounds and ink
     a = np.asarray(im, np.float32)[..., None] / 255
-    bg, fg = ink_colours(r)
+    bg, fg = ink_colours(r, easy)
     contrast = abs(sum(bg) - sum(fg)) / 3
     grey = bg[0] == bg[1] == bg[2] and fg[0] == fg[1] == fg[2]
     bgc, fgc = (np.array(v[:1] if grey else v, np.float32) for v in (bg, fg))
     ground = np.broadcast_to(bgc, (h, w, bgc.size))
-    if r.random() < 0.35:
+    if now(0.35):
         ground = ground + texture(r, g, h, w)[..., None] * r.uniform(3, 22)
     x = ground + a * (fgc - ground) * (1 if r.random() < 0.8 else r.uniform(0.6, 1))
-    if r.random() < 0.08:  # a rule or the edge of a box
+    if now(0.08):  # a rule or the edge of a box
         v = r.choice([0, 1])
         p = r.randrange(h if v else w)
         t = max(1, px // 20)
@@ -245,17 +251,17 @@ def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
             x[p : p + t] = fgc
         elif not v and not (crop[2] - crop[0] > 0 and mid.size and mid[0] - px * 0.6 < p < mid[-1] + px * 0.6):
             x[:, p : p + t] = fgc
-    if r.random() < 0.2:
+    if now(0.2):
         x = x * (1 + texture(r, g, h, w)[..., None] * r.uniform(0.02, 0.2))
     pic = Image.fromarray(np.clip(x[..., 0] if grey else x, 0, 255).astype(np.uint8))
-    k = r.random()
+    k = r.random() * (5 if easy else 1)
     if k < 0.30:
         pic = pic.filter(ImageFilter.GaussianBlur(r.uniform(0.2, 0.03 * px + 0.2)))
     elif k < 0.35:
         n = r.uniform(0.5, 0.9)
         pic = pic.resize((max(4, int(w * n)), max(7, int(h * n))), Image.BILINEAR)
     y = np.asarray(pic, np.float32)
-    k = r.random()
+    k = r.random() * (5 if easy else 1)
     if k < 0.40:
         y = y + g.standard_normal(y.shape, np.float32) * r.choice([2, 4, 6, 10, min(16, 0.13 * contrast)])
         pic = Image.fromarray(np.clip(y, 0, 255).astype(np.uint8))
@@ -264,17 +270,17 @@ def render(r, g, c, fonts, held=False, longest=80, wide_px=1024):
         y = y.copy()
         y[salt] = r.choice([0, 255])
         pic = Image.fromarray(y.astype(np.uint8))
-    if r.random() < 0.30:
+    if now(0.30):
         buf = io.BytesIO()
         pic.save(buf, "JPEG", quality=r.choice([25, 40, 60, 75, 85, 92]))
         pic = Image.open(buf)
-    if r.random() < 0.04:  # black and white, as a fax
+    if now(0.04):  # black and white, as a fax
         t = (0.3 * (bg[0] + fg[0]) + 0.59 * (bg[1] + fg[1]) + 0.11 * (bg[2] + fg[2])) / 2
         pic = pic.convert("L").point(lambda v: 255 if v > t else 0)
     wide = pic.width * HEIGHT / pic.height
     tokens = max(1, round(wide / STEP))
     if tokens * STEP > wide_px:
-        return render(r, g, c, fonts, held, max(4, int(longest * 0.6)), wide_px)
+        return render(r, g, c, fonts, held, max(4, int(longest * 0.6)), wide_px, ease)
     mid = mid * (tokens * STEP / w)
     out = pic.convert("RGB").resize((tokens * STEP, HEIGHT), Image.BILINEAR)
     return {"image": np.asarray(out), "text": s, "mid": mid, "tokens": tokens}

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Word lists of the grammars."""
+
 import string
 
-ACCENTED = (
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãä"
-    "åæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽž"
-)
+ACCENTED = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãä" "åæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽž"
 SYMBOLS = "€£¥§©®°±²³½µ·×÷–—‘’“”„…•«»¿¡"
 CHARS = string.digits + string.ascii_letters + string.punctuation + " " + ACCENTED + SYMBOLS
 CLASS = {c: i + 1 for i, c in enumerate(CHARS)}  # 0 = blank

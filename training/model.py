@@ -141,6 +141,19 @@ def triangle_weights(n_in, n_out):
     return (w / w.sum(1, keepdim=True)).float()
 
 
+def waves(side, d):
+    """A table of positions to begin with, [side * side, d]: waves along x, along y, and a little noise. A step to the side is then
+    the same turn everywhere, also in a table that was scaled."""
+    n = d // 3
+    w = math.pi * 0.8 * torch.exp(-torch.arange(n // 2) * (math.log(side * 1.6) / (n // 2 - 1)))
+    ang = torch.arange(side, dtype=torch.float32)[:, None] * w[None]
+    axis = torch.cat([ang.sin(), ang.cos()], 1)
+    table = torch.randn(side, side, d) * 0.1
+    table[:, :, :n] += 0.7 * axis[None]
+    table[:, :, n : 2 * n] += 0.7 * axis[:, None]
+    return table.view(side * side, d)
+
+
 class VisionAttention(nn.Module):
     def __init__(self, d, h):
         super().__init__()
@@ -408,8 +421,10 @@ class Model(nn.Module):
         for name, p in self.named_parameters():
             if name.startswith("conformer.pre_encode.conv"):
                 continue
-            if name.endswith(("embed_tokens.weight", "position_embedding.weight")):
-                nn.init.normal_(p, std=0.02 if "embed_tokens" in name else 0.3)
+            if name.endswith("embed_tokens.weight"):
+                nn.init.normal_(p, std=0.02)
+            elif name.endswith("position_embedding.weight"):
+                p.data.copy_(waves(int(round(len(p) ** 0.5)), p.shape[1]))
             elif p.ndim >= 2 and "pos_bias" not in name:
                 fan_in = p[0].numel()
                 gain = (

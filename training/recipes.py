@@ -14,13 +14,22 @@ def stages(batch, scale, lr, gpu=False, shards=40):
     n = lambda x: int(x * scale)
     return [
         {
+            "name": "lines-easy",
+            "steps": n(2000),
+            "lr": lr,
+            "lr_end": 0.6,
+            "mix": {"lines": 1},
+            "mode": {"lines": [[0.6, "frames"], [1, "ctc"]]},
+            "data": {"lines": {**lines, "longest": 30, "wide_px": 384, "ease": 0.85}},
+        },
+        {
             "name": "lines-encoder",
-            "steps": n(4000),
+            "steps": n(2500),
             "lr": lr,
             "lr_end": 0.3,
             "mix": {"lines": 1},
-            "mode": {"lines": [[0.5, "frames"], [1, "ctc"]]},
-            "data": {"lines": {**lines, "longest": 40, "wide_px": 512}},
+            "mode": {"lines": "ctc"},
+            "data": {"lines": {**lines, "longest": 40, "wide_px": 512, "ease": 0.1}},
         },
         {
             "name": "speech-short",
