@@ -2,8 +2,8 @@
 """The held-out sets as files, for the commands: pictures, sounds, and what they say.
 
 usage: eval_files.py WORK OUT N
-OUT/SET/NNNN.png|wav and OUT/SET/truth.tsv: file, question (scenes) or nothing, truth. OUT/times has word times of festival's voices in
-its truth.tsv: file, then word:start:end in seconds."""
+OUT/SET/NNNN.png|wav and OUT/SET/truth.tsv: file, question (scenes) or nothing, truth. In OUT/times, truth.tsv has word times of
+voices of festival: file, then word:start:end in seconds."""
 
 import random
 import subprocess
