@@ -66,6 +66,8 @@ struct lfm2_vad {
     lfm2_vad_span spans[CAP_SPANS];
     int32_t first_span, n_spans;
     int32_t over;
+    lfm2__vad_probe_fn *probe;
+    void *probe_ctx;
 };
 
 lfm2_vad_params lfm2_vad_params_default(void)
@@ -261,6 +263,7 @@ static void weigh(lfm2_vad *v, int64_t end)
         v->like_since = -1;
         return;
     }
+    if (known > 0 && v->probe) v->probe(v->probe_ctx, end, features);
     double odds = known > 0 ? lfm2__vad_judge(features) - v->odds_shift : -MAX_ODDS;
     odds = odds > MAX_ODDS ? MAX_ODDS : odds < -MAX_ODDS ? -MAX_ODDS : odds;
     v->evidence += odds;
@@ -370,6 +373,12 @@ static void finish(lfm2_vad *v)
     while (v->n_decided < v->n_blocks) decide(v, v->n_decided);
     if (v->run_start >= 0) end_run(v, v->last_active + 1);
     v->over = 1;
+}
+
+void lfm2__vad_probe(lfm2_vad *v, lfm2__vad_probe_fn *fn, void *ctx)
+{
+    v->probe = fn;
+    v->probe_ctx = ctx;
 }
 
 int lfm2_vad_push(lfm2_vad *v, const float *samples, int64_t n_samples, int64_t *n_taken)

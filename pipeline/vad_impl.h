@@ -65,4 +65,10 @@ int lfm2__vad_describe(const lfm2__vad_mark *const *marks, int32_t n_marks, floa
 /* Log odds that what has these features is speech. */
 double lfm2__vad_judge(const float features[LFM2__VAD_N_FEATURES]);
 
+/* ---- vad.c ---- */
+
+/* For fitting: called with each window's features and the frame that it ends before. NULL = off. */
+typedef void lfm2__vad_probe_fn(void *ctx, int64_t end_frame, const float features[LFM2__VAD_N_FEATURES]);
+void lfm2__vad_probe(lfm2_vad *v, lfm2__vad_probe_fn *fn, void *ctx);
+
 #endif

@@ -30,8 +30,8 @@ typedef struct hear_script {
     lfm2_transcript_writer *writers[HEAR_MAX_FORMATS];
 } hear_script;
 
-/* name: of the results in a folder. info: what is known before the first segment; its texts are borrowed until the end. These return
- * 0 or an exit code. */
+/* name: of the results in a folder. info: what is known before the first segment; its texts are borrowed until the end. These
+ * return 0 or an exit code. */
 int hear_script_open(hear_tool *ht, const char *name, const lfm2_transcript_info *info, hear_script *s);
 int hear_script_segment(hear_script *s, const lfm2_segment *segment);
 /* End it; keep = everything that could be heard is in it. Accepts a zeroed one. */
