@@ -38,7 +38,7 @@ typedef struct tool {
     int verbosity;       /* -1 quiet, 0, 1, 2 */
     int n_errors;        /* reasons printed so far: one failure prints one line */
     int hold_errors;     /* see tool_hold_errors() */
-    char held[512];
+    char held[1024];
     int64_t start_us;    /* of the command */
     double load_ms;      /* model and tokenizer */
     int stdout_failed;
