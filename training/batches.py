@@ -256,5 +256,13 @@ class Source:
         return (self.job, self.at)
 
 
+def sweep():
+    """Remove what workers that are gone have left in memory."""
+    for path in SHM.glob("lfm2-*-*.npy"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            path.unlink(missing_ok=True)
+
+
 def workers(work, n):
+    sweep()
     return mp.get_context("fork").Pool(n, _start, (str(work),))

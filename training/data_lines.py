@@ -88,6 +88,8 @@ def fit_text(r, c, f, held, longest):
             s = " ".join("".join(ch for ch in s if ch in f["set"]).split())
         else:
             s = text.line(r, c, held)
+            if longest > 80 and r.random() < 0.2:
+                s += " " + text.line(r, c, held)
             if f["kind"] == "caps":
                 s = s.upper()
         if len(s) > longest:

@@ -56,7 +56,11 @@ def stages(batch, scale, lr, gpu=False, shards=40):
             "lr_end": 0.02,
             "mix": {"lines": 0.5, "speech": 0.35, "scenes": 0.15},
             "mode": {},
-            "data": {"lines": {**lines, "wide_px": 1536}, "speech": {**speech, "short": 0.1, "longest_s": 12}, "scenes": scenes},
+            "data": {
+                "lines": {**lines, "longest": 110, "wide_px": 2304, "ease": 0.1},
+                "speech": {**speech, "short": 0.1, "longest_s": 12},
+                "scenes": scenes,
+            },
         },
     ]
 
