@@ -266,7 +266,8 @@ static float *speech(const char *name, int64_t *n)
 static int covered(const found *f, double from_s, double to_s)
 {
     for (int i = 0; i < f->n; i++) {
-        if (f->spans[i].start_sample <= from_s * RATE && f->spans[i].end_sample >= to_s * RATE) return 1;
+        const double from = (double)f->spans[i].start_sample / RATE, to = (double)f->spans[i].end_sample / RATE;
+        if (from <= from_s && to >= to_s) return 1;
     }
     return 0;
 }
