@@ -4,9 +4,9 @@
 
 Speech: synthetic voices (flite, espeak-ng), clean, over the telephone, in noise; and real recordings, --real, bent in speed and
 colour: without them real voices are missed. The rest: noises, tones, dialling, music of many kinds. Every window of both that
-says anything becomes a row; a network of one hidden layer is fitted to tell them apart, mistakes about what is no speech counting three
-times. The weights that are checked in came of 272 tracks of speech, 1520 of other sounds (also birds, machines and choirs, which
-are not made here any more) and 96 s of films and radio; a run of this script gives other numbers.
+says anything becomes a row; a network of one hidden layer is fitted to tell them apart, mistakes about what is no speech counting
+three times. The weights that are checked in came of 272 tracks of speech, 1520 of other sounds (also birds, machines and choirs,
+which are not made here any more) and 96 s of films and radio; a run of this script gives other numbers.
 
 usage: fit_vad.py WINDOWS [--real LIST] [--speech N] [--other N] [--seed N] [-o FILE]
   WINDOWS  the program vad_windows of a build with tests
