@@ -119,6 +119,7 @@ typedef struct tool_progress {
     const char *job;
     int style;     /* index in the choices of --progress */
     int last;      /* per cent shown last, -1 = none */
+    int64_t quiet_until_us; /* no line before: a short job has nothing to say on a stream that nobody may be watching */
     int drawn;
 } tool_progress;
 void tool_progress_start(tool_progress *p, const tool *t, const char *job);

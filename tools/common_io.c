@@ -275,6 +275,8 @@ int tool_write_json(tool *t, json_out *j)
 
 enum { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSONL }; /* order of the choices of --progress */
 
+#define PROGRESS_QUIET_US 2000000
+
 void tool_progress_start(tool_progress *p, const tool *t, const char *job)
 {
     p->t = t;
@@ -282,8 +284,25 @@ void tool_progress_start(tool_progress *p, const tool *t, const char *job)
     p->style = (int)cli_int(&t->cli, "progress");
     p->last = -1;
     p->drawn = 0;
-    if (t->verbosity < 0) p->style = PROGRESS_NONE;
-    else if (p->style == PROGRESS_AUTO && !isatty(STDERR_FILENO)) p->style = PROGRESS_PLAIN;
+    p->quiet_until_us = 0;
+    if (t->verbosity < 0) {
+        p->style = PROGRESS_NONE;
+    } else if (p->style == PROGRESS_AUTO && !isatty(STDERR_FILENO)) {
+        p->style = PROGRESS_PLAIN;
+        p->quiet_until_us = tool_now_us() + PROGRESS_QUIET_US;
+    }
+}
+
+/* A line for programs. The job may be the name of a file, and a name may hold anything. */
+static void show_jsonl(const tool_progress *p, int percent)
+{
+    json_out j = {0};
+    json_begin_object(&j, NULL);
+    json_put_text(&j, "job", p->job);
+    json_put_int(&j, "percent", percent);
+    json_end_object(&j);
+    if (json_finish(&j) == 0) fwrite(j.data, 1, j.n, stderr);
+    json_fini(&j);
 }
 
 void tool_progress_show(void *ctx, double share)
@@ -293,15 +312,17 @@ void tool_progress_show(void *ctx, double share)
 
     if (p->style == PROGRESS_NONE || percent <= p->last) return;
     if (p->style != PROGRESS_AUTO && p->last >= 0 && percent / 10 == p->last / 10) return;
+    if (p->quiet_until_us > 0 && tool_now_us() < p->quiet_until_us) return;
     p->last = percent;
+    char job[256];
     if (p->style == PROGRESS_AUTO) {
-        fprintf(stderr, "\r%s: %3d %%", p->job, percent);
+        fprintf(stderr, "\r%s: %3d %%", cli_printable(p->job, job, sizeof(job)), percent);
         fflush(stderr);
         p->drawn = 1;
     } else if (p->style == PROGRESS_JSONL) {
-        fprintf(stderr, "{\"job\":\"%s\",\"percent\":%d}\n", p->job, percent);
+        show_jsonl(p, percent);
     } else {
-        fprintf(stderr, "%s: %s: %d %%\n", p->t->cli.spec->tool, p->job, percent);
+        fprintf(stderr, "%s: %s: %d %%\n", p->t->cli.spec->tool, cli_printable(p->job, job, sizeof(job)), percent);
     }
 }
 

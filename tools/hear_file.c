@@ -212,6 +212,7 @@ int hear_file(void *ctx, const tool_input *in)
         r.script.info.duration_us = r.n_samples * 1000000 / LFM2_MEL_RATE_HZ;
         r.script.info.decode_us = r.decode_us;
         describe_damage(&r);
+        if (r.script.info.stats.n_segments == 0) tool_note(r.ht->t, 0, "%s: no speech found", in->path);
         tool_note(r.ht->t, 1, "%s: %.1f s, %lld segments with %.1f s of speech", in->path, (double)r.script.info.duration_us / 1e6,
                   (long long)r.script.info.stats.n_segments, (double)r.script.info.stats.speech_us / 1e6);
     }

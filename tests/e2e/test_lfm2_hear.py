@@ -99,10 +99,23 @@ class Recordings(HearCase):
         for name, x in (("silence", [0] * 80000), ("tone", [int(9000 * math.sin(i * 0.2)) for i in range(80000)]), ("nothing", [])):
             path = write_wav(self.dir / f"{name}.wav", [x])
             if x:
-                got = self.json(path)
+                out, err = self.hear("--format", "json", path)
+                got = json.loads(out)
                 self.assertEqual((got["text"], got["segments"], got["stop"]), ("", [], "eos"))
+                self.assertIn("no speech found", err)
             else:
                 self.assertIn(self.hear(path, code=0)[0], ("", "\n"))
+
+    def test_progress_names_any_file(self):
+        path = shutil.copy(JFK, self.dir / 'a "b"\n\x1b[31m.wav')
+        _, err = self.run_tool("-m", self.model, "-n", 2, "--progress", "jsonl", "-q", path)
+        self.assertEqual(err, "")
+        _, err = self.run_tool("-m", self.model, "-n", 2, "--progress", "jsonl", path)
+        lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+        self.assertEqual({line["job"] for line in lines}, {str(path)})
+        self.assertEqual(lines[-1]["percent"], 100)
+        _, err = self.run_tool("-m", self.model, "-n", 2, "--progress", "plain", path)
+        self.assertNotIn("\x1b", err)
 
     def test_vad_off_reads_everything(self):
         path = write_wav(self.dir / "silence.wav", [[0] * 80000])

@@ -257,8 +257,10 @@ class Convert(Case):
 
     def test_progress(self):
         out = self.dir / "out.gguf"
-        _, err = self.run_tool("convert", GOLDEN, out, "--type", "F16")
+        _, err = self.run_tool("convert", GOLDEN, out, "--type", "F16", "--progress", "plain")
         self.assertRegex(err, r"\Alfm2-model: convert: \d+ %\n(.*\n)*lfm2-model: convert: 100 %\n\Z")
+        _, err = self.run_tool("convert", GOLDEN, out, "--type", "F16")  # no terminal: the first seconds pass in silence
+        self.assertRegex(err, r"\A(lfm2-model: convert: \d+ %\n)*\Z")
         _, err = self.run_tool("convert", GOLDEN, out, "--type", "F16", "--progress", "jsonl")
         lines = [json.loads(line) for line in err.splitlines()]
         self.assertEqual(lines[-1], {"job": "convert", "percent": 100})
