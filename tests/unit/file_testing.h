@@ -80,4 +80,30 @@ static inline char *read_file(const char *path, size_t *n)
     return data;
 }
 
+/* A folder of its own for each test, a path in it, and a runtime that is watched. */
+typedef struct file_fixture {
+    char dir[64];
+    char path[128];
+    watched x;
+} file_fixture;
+
+static inline int file_set_up(void **state)
+{
+    file_fixture *f = test_malloc(sizeof *f);
+    make_folder(f->dir, sizeof f->dir);
+    (void)snprintf(f->path, sizeof f->path, "%s/file", f->dir);
+    watch_begin(&f->x);
+    *state = f;
+    return 0;
+}
+
+static inline int file_tear_down(void **state)
+{
+    file_fixture *f = *state;
+    watch_end(&f->x);
+    remove_folder(f->dir);
+    test_free(f);
+    return 0;
+}
+
 #endif

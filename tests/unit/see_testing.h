@@ -83,4 +83,21 @@ static inline lfm2_see_request see_question(const char *prompt, int32_t n_tok)
     return r;
 }
 
+/* For on_text: keeps what it is told, and stops or aborts at a call, counted from 1. */
+typedef struct listener {
+    lfm2_runtime *rt;
+    int n_calls, stop_at, abort_at;
+    char text[4096];
+} listener;
+
+static inline int listen(void *ctx, const char *text, size_t n)
+{
+    listener *l = ctx;
+    assert_true(strlen(l->text) + n < sizeof l->text);
+    strncat(l->text, text, n);
+    l->n_calls++;
+    if (l->n_calls == l->abort_at) lfm2_runtime_abort(l->rt);
+    return l->n_calls == l->stop_at;
+}
+
 #endif

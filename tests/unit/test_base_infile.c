@@ -10,31 +10,6 @@
 
 #include "base/infile.h"
 
-typedef struct fixture {
-    char dir[64];
-    char path[128];
-    watched x;
-} fixture;
-
-static int set_up(void **state)
-{
-    fixture *f = test_malloc(sizeof *f);
-    make_folder(f->dir, sizeof f->dir);
-    (void)snprintf(f->path, sizeof f->path, "%s/file", f->dir);
-    watch_begin(&f->x);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    watch_end(&f->x);
-    remove_folder(f->dir);
-    test_free(f);
-    return 0;
-}
-
 /* Read to the end, in pieces of up to n_piece bytes. */
 static size_t read_all(lfm2__infile *in, char *out, size_t cap, size_t n_piece)
 {
@@ -71,7 +46,7 @@ static void read_and_seek(lfm2__infile *in)
 
 static void regular(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     lfm2__infile *in;
     write_file(f->path, "0123456789", 10);
     assert_int_equal(lfm2__infile_open(f->x.rt, f->path, &in), 0);
@@ -83,7 +58,7 @@ static void regular(void **state)
 
 static void memory(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     lfm2__infile *in;
     char byte;
     size_t n_got;
@@ -100,7 +75,7 @@ static void memory(void **state)
 /* Standard input that is a file, of which a part was read already, can be sought in; a pipe cannot. */
 static void standard_input(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     lfm2__infile *in;
     char text[32];
     int ends[2];
@@ -134,7 +109,7 @@ static void standard_input(void **state)
 /* A FIFO without a writer is opened at once and waited for when it is read; the wait ends with an abort. */
 static void fifo(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     lfm2__infile *in;
     char text[32];
     size_t n_got;
@@ -162,7 +137,7 @@ static void fifo(void **state)
 
 static void refused(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     lfm2__infile *in;
     assert_int_equal(lfm2__infile_open(f->x.rt, f->path, &in), LFM2_ERR_NOT_FOUND);
     assert_non_null(strstr(f->x.log.line, f->path));
@@ -173,7 +148,7 @@ static void refused(void **state)
 /* An error stays. */
 static void failing(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     lfm2__infile *in;
     char byte;
     size_t n_got;
@@ -194,7 +169,7 @@ static void failing(void **state)
 
 static void without_memory(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     write_file(f->path, "0123456789", 10);
     for (long k = 0; test_fail_next(&f->x.heap, &k);) {
         lfm2__infile *in;
@@ -207,13 +182,13 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(regular, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(memory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(standard_input, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(fifo, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(failing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(regular, file_set_up, file_tear_down),
+        cmocka_unit_test_setup_teardown(memory, file_set_up, file_tear_down),
+        cmocka_unit_test_setup_teardown(standard_input, file_set_up, file_tear_down),
+        cmocka_unit_test_setup_teardown(fifo, file_set_up, file_tear_down),
+        cmocka_unit_test_setup_teardown(refused, file_set_up, file_tear_down),
+        cmocka_unit_test_setup_teardown(failing, file_set_up, file_tear_down),
+        cmocka_unit_test_setup_teardown(without_memory, file_set_up, file_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,32 +16,7 @@
 #include "base/pool.h"
 #include "base/runtime_impl.h"
 
-typedef struct fixture {
-    char dir[64];
-    char path[128];
-    watched x;
-} fixture;
-
-static int set_up(void **state)
-{
-    fixture *f = test_malloc(sizeof *f);
-    make_folder(f->dir, sizeof f->dir);
-    (void)snprintf(f->path, sizeof f->path, "%s/file", f->dir);
-    watch_begin(&f->x);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    watch_end(&f->x);
-    remove_folder(f->dir);
-    test_free(f);
-    return 0;
-}
-
-static lfm2_runtime *guarded_runtime(fixture *f)
+static lfm2_runtime *guarded_runtime(file_fixture *f)
 {
     lfm2_runtime_params params = lfm2_runtime_params_default();
     params.n_threads = 2;
@@ -70,7 +45,7 @@ static int n_open_files(void)
 
 static void maps_the_whole_file(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     static const size_t sizes[] = {1, 4095, 4096, 4097, 100000};
     const int n_files = n_open_files();
     for (size_t i = 0; i < LFM2__COUNT_OF(sizes); i++) {
@@ -91,7 +66,7 @@ static void maps_the_whole_file(void **state)
 
 static void empty_file(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     write_count(f->path, 0);
     lfm2__map *m = NULL;
     assert_int_equal(lfm2__map_open(f->x.rt, f->path, &m), 0);
@@ -108,7 +83,7 @@ static void empty_file(void **state)
 }
 
 /* Both ways of opening refuse path with status and a line that names it; nothing stays open. */
-static void assert_refused(fixture *f, const char *path, int status)
+static void assert_refused(file_fixture *f, const char *path, int status)
 {
     const int n_files = n_open_files();
     lfm2__map *m = (lfm2__map *)f;
@@ -129,7 +104,7 @@ static void assert_refused(fixture *f, const char *path, int status)
 
 static void refused(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     assert_refused(f, f->path, LFM2_ERR_NOT_FOUND);
     assert_refused(f, f->dir, LFM2_ERR_IO);
     assert_refused(f, "/dev/null", LFM2_ERR_IO);
@@ -159,7 +134,7 @@ static void refused(void **state)
 
 static void no_files_left(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     write_count(f->path, 10);
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -175,7 +150,7 @@ static void no_files_left(void **state)
 
 static void larger_than_the_address_space(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     if (TEST_HAS_SHADOW) skip();
     write_count(f->path, 10);
     if (truncate(f->path, (off_t)1 << 43) != 0) skip(); /* sparse, where the file system can */
@@ -193,7 +168,7 @@ static void larger_than_the_address_space(void **state)
 
 static void without_memory(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     write_count(f->path, 10);
     const int n_files = n_open_files();
     for (int k = 1;; k++) {
@@ -220,7 +195,7 @@ static void without_memory(void **state)
 
 static void read_whole(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     write_count(f->path, 100000);
     char *data = NULL;
     size_t n = 0;
@@ -237,7 +212,7 @@ static void read_whole(void **state)
 
 static void check_sees_the_cut(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     write_count(f->path, 10000);
     lfm2__map *m = NULL;
     assert_int_equal(lfm2__map_open(f->x.rt, f->path, &m), 0);
@@ -267,7 +242,7 @@ static void check_sees_the_cut(void **state)
     } while (0)
 
 /* Run fn in a child. Returns its wait status. */
-static int in_child(fixture *f, void (*fn)(fixture *f))
+static int in_child(file_fixture *f, void (*fn)(file_fixture *f))
 {
     const pid_t pid = fork();
     assert_true(pid >= 0);
@@ -290,7 +265,7 @@ static unsigned sum_bytes(const unsigned char *data, size_t n)
     return sum;
 }
 
-static void read_behind_the_cut(fixture *f)
+static void read_behind_the_cut(file_fixture *f)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), n_bytes = 8 * page + 100;
     lfm2_runtime *rt = guarded_runtime(f);
@@ -338,7 +313,7 @@ static void read_part(void *ctx, int32_t task, int32_t worker)
     r->sums[task] = sum_bytes(lfm2__map_data(r->map) + (size_t)task * part, part);
 }
 
-static void read_in_workers(fixture *f)
+static void read_in_workers(file_fixture *f)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     lfm2_runtime *rt = guarded_runtime(f);
@@ -365,7 +340,7 @@ static void guard_in_the_workers(void **state)
 
 enum { N_GUARDS = 1024 };
 
-static void fill_the_table(fixture *f)
+static void fill_the_table(file_fixture *f)
 {
     static lfm2__map *maps[N_GUARDS];
     lfm2_runtime *rt = guarded_runtime(f);
@@ -409,7 +384,7 @@ static void exit_40(int sig, siginfo_t *info, void *context)
 }
 
 /* Map a guarded file after `before` has been made the action for SIGBUS. */
-static void guard_over(fixture *f, void (*before)(int sig))
+static void guard_over(file_fixture *f, void (*before)(int sig))
 {
     CHECK(signal(SIGBUS, before) != SIG_ERR);
     lfm2__map *m = NULL;
@@ -417,7 +392,7 @@ static void guard_over(fixture *f, void (*before)(int sig))
 }
 
 /* Fault in a mapping of the application's own. */
-static void fault_elsewhere(fixture *f)
+static void fault_elsewhere(file_fixture *f)
 {
     const int fd = open(f->path, O_RDONLY);
     const unsigned char *data = mmap(NULL, 100, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -426,25 +401,25 @@ static void fault_elsewhere(fixture *f)
     CHECK(sum_bytes(data, 1) == 12345); /* must not get here, nor be true */
 }
 
-static void fault_default(fixture *f)
+static void fault_default(file_fixture *f)
 {
     guard_over(f, SIG_DFL);
     fault_elsewhere(f);
 }
 
-static void fault_ignored(fixture *f)
+static void fault_ignored(file_fixture *f)
 {
     guard_over(f, SIG_IGN);
     fault_elsewhere(f);
 }
 
-static void fault_handled(fixture *f)
+static void fault_handled(file_fixture *f)
 {
     guard_over(f, exit_30);
     fault_elsewhere(f);
 }
 
-static void fault_handled_with_info(fixture *f)
+static void fault_handled_with_info(file_fixture *f)
 {
     struct sigaction before;
     memset(&before, 0, sizeof before);
@@ -456,7 +431,7 @@ static void fault_handled_with_info(fixture *f)
     fault_elsewhere(f);
 }
 
-static void fault_in_a_map_without_guard(fixture *f)
+static void fault_in_a_map_without_guard(file_fixture *f)
 {
     guard_over(f, SIG_DFL);
     lfm2__map *m = NULL;
@@ -465,7 +440,7 @@ static void fault_in_a_map_without_guard(fixture *f)
     CHECK(sum_bytes(lfm2__map_data(m), 1) == 12345);
 }
 
-static void fault_in_a_closed_map(fixture *f)
+static void fault_in_a_closed_map(file_fixture *f)
 {
     lfm2__map *m = NULL;
     CHECK(lfm2__map_open(guarded_runtime(f), f->path, &m) == 0);
@@ -477,19 +452,19 @@ static void fault_in_a_closed_map(fixture *f)
     CHECK(sum_bytes(at, 1) == 12345);
 }
 
-static void sent_default(fixture *f)
+static void sent_default(file_fixture *f)
 {
     guard_over(f, SIG_DFL);
     raise(SIGBUS);
 }
 
-static void sent_ignored(fixture *f)
+static void sent_ignored(file_fixture *f)
 {
     guard_over(f, SIG_IGN);
     raise(SIGBUS);
 }
 
-static void sent_handled(fixture *f)
+static void sent_handled(file_fixture *f)
 {
     guard_over(f, exit_30);
     raise(SIGBUS);
@@ -497,9 +472,9 @@ static void sent_handled(fixture *f)
 
 static void foreign_signals_are_passed_on(void **state)
 {
-    fixture *f = *state;
+    file_fixture *f = *state;
     static const struct {
-        void (*fn)(fixture *f);
+        void (*fn)(file_fixture *f);
         int signal, code;
     } cases[] = {
         {fault_default, SIGBUS, 0},  {fault_ignored, SIGBUS, 0},
@@ -518,7 +493,7 @@ static void foreign_signals_are_passed_on(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, file_set_up, file_tear_down)
 
 int main(void)
 {

@@ -579,22 +579,6 @@ static void a_context_too_small(void **state)
 
 /* --- stopping --- */
 
-typedef struct listener {
-    lfm2_runtime *rt;
-    int n_calls, stop_at, abort_at;
-    char text[4096];
-} listener;
-
-static int listen(void *ctx, const char *text, size_t n)
-{
-    listener *l = ctx;
-    l->n_calls++;
-    assert_true(strlen(l->text) + n < sizeof l->text);
-    strncat(l->text, text, n);
-    if (l->n_calls == l->abort_at) lfm2_runtime_abort(l->rt);
-    return l->n_calls == l->stop_at;
-}
-
 static void stopping(void **state)
 {
     see_fixture *f = *state;

@@ -195,22 +195,6 @@ static void a_conversation_goes_on(void **state)
     lfm2_see_destroy(s);
 }
 
-typedef struct listener {
-    lfm2_runtime *rt;
-    int n_calls, stop_at, abort_at;
-    char text[4096];
-} listener;
-
-static int listen(void *ctx, const char *text, size_t n)
-{
-    listener *l = ctx;
-    assert_true(strlen(l->text) + n < sizeof l->text);
-    strncat(l->text, text, n);
-    l->n_calls++;
-    if (l->n_calls == l->abort_at) lfm2_runtime_abort(l->rt);
-    return l->n_calls == l->stop_at;
-}
-
 static void stopping(void **state)
 {
     see_fixture *f = *state;

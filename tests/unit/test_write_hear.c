@@ -2,6 +2,7 @@
  * Writing transcripts: the bytes of every format, hostile text, strict readers of SubRip and WebVTT, a round trip through ffmpeg,
  * writes and allocations that fail. */
 #include "base_testing.h"
+#include "paper_testing.h"
 
 #include <locale.h>
 #include <math.h>
@@ -43,24 +44,6 @@ static const lfm2_transcript_info two_info = {.file = "call.wav", .n_channels = 
                                               .decode_us = -1, .stop = LFM2_STOP_LOOP};
 
 /* --- writing into memory --- */
-
-typedef struct paper {
-    char text[65536];
-    size_t n;
-    int n_writes, fail_at; /* the write that fails, from 1; 0 = none */
-} paper;
-
-static int on_write(void *ctx, const char *bytes, size_t n)
-{
-    paper *p = ctx;
-    assert_true(n > 0);
-    if (++p->n_writes == p->fail_at) return 1;
-    assert_true(p->n + n < sizeof p->text);
-    memcpy(p->text + p->n, bytes, n);
-    p->n += n;
-    p->text[p->n] = '\0';
-    return 0;
-}
 
 static int write_all(lfm2_runtime *rt, lfm2_hear_format format, const lfm2_transcript_info *begin, const lfm2_segment *segments,
                      size_t n_segments, const lfm2_transcript_info *end, paper *p)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Writing down what was seen: the bytes of every format, hostile text, writes and allocations that fail. */
 #include "base_testing.h"
+#include "paper_testing.h"
 
 #include <locale.h>
 #include <math.h>
@@ -41,24 +42,6 @@ static lfm2_see_result blank = {.task = LFM2_SEE_OCR, .text = "", .stop = LFM2_S
 static lfm2_see_item blank_item = {"blank.png", 0, -1, &blank, -1, -1};
 
 /* --- writing into memory --- */
-
-typedef struct paper {
-    char text[16384];
-    size_t n;
-    int n_writes, fail_at; /* the write that fails, from 1; 0 = none */
-} paper;
-
-static int on_write(void *ctx, const char *bytes, size_t n)
-{
-    paper *p = ctx;
-    assert_true(n > 0);
-    if (++p->n_writes == p->fail_at) return 1;
-    assert_true(p->n + n < sizeof p->text);
-    memcpy(p->text + p->n, bytes, n);
-    p->n += n;
-    p->text[p->n] = '\0';
-    return 0;
-}
 
 static void expect(lfm2_runtime *rt, lfm2_see_format format, const lfm2_see_item *items, int32_t n_items, const char *want)
 {
