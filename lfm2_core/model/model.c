@@ -151,11 +151,6 @@ int lfm2__model_finish(lfm2_model *m, lfm2__expert_layout layout)
     return rc < 0 ? rc : copy_vectors(m);
 }
 
-static int add_to_binder(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert)
-{
-    return lfm2__binder_add(ctx, row, layer, expert);
-}
-
 /* How the experts of these weights are named: by any tensor of the fused kind. */
 static lfm2__expert_layout expert_layout(const lfm2_model *m)
 {
@@ -173,7 +168,7 @@ static int bind(lfm2_model *m, lfm2__expert_layout layout)
     int rc = lfm2__binder_create(m->w, ST_PREFIXES, &b);
     if (rc < 0) return rc;
     if (m->extra.family != LFM2__FAMILY_TEXT) lfm2__binder_allow(b, MEDIA_PARTS);
-    rc = lfm2__model_tensors(m, layout, add_to_binder, b);
+    rc = lfm2__model_tensors(m, layout, lfm2__bind_tensor, b);
     if (rc == 0) rc = lfm2__binder_finish(b);
     lfm2__binder_destroy(b);
     return rc;

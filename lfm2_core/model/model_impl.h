@@ -59,12 +59,6 @@ extern const size_t lfm2__n_config_fields;
 
 void lfm2__config_set(lfm2_config *cfg, const lfm2__config_field *f, double v);
 
-/* A vector that is copied to f32 at load. */
-typedef struct lfm2__vec {
-    lfm2__mat src;
-    float *data;
-} lfm2__vec;
-
 typedef struct lfm2__expert {
     lfm2__mat w1, w3, w2;
 } lfm2__expert;
@@ -105,7 +99,6 @@ struct lfm2_model {
 typedef enum lfm2__expert_layout { LFM2__EXPERTS_SINGLE, LFM2__EXPERTS_FUSED, LFM2__EXPERTS_STACKED } lfm2__expert_layout;
 
 /* Call fn for every tensor of the model: a bind row with its dims and its place in m. Stops at the first status < 0. */
-typedef int lfm2__tensor_fn(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert);
 int lfm2__model_tensors(lfm2_model *m, lfm2__expert_layout layout, lfm2__tensor_fn *fn, void *ctx) LFM2__NODISCARD;
 
 /* A model with its configuration set and everything else empty. Returns 0 or LFM2_ERR_NOMEM; then *out is untouched. */

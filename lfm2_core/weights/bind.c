@@ -2,6 +2,7 @@
  * Binding of tensors to the places where a model wants them. */
 #include "weights/bind.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,23 @@
 
 #define MAX_NAMED 20 /* problems named in the log line; the rest is counted */
 #define MAX_KEY_BYTES 256
+
+lfm2__vec *lfm2__bind_vec(const lfm2__bind_row *row)
+{
+    return row->flags & LFM2__BIND_F32 ? (lfm2__vec *)(void *)((char *)row->dst - offsetof(lfm2__vec, src)) : NULL;
+}
+
+int lfm2__walk_table(const lfm2__table_walk *walk, const lfm2__table_row *rows, size_t n, void *base, int32_t layer, int32_t expert)
+{
+    for (size_t i = 0; i < n; i++) {
+        lfm2__bind_row row = { .st_name = rows[i].st_name, .gguf_name = rows[i].gguf_name, .n_dims = rows[i].n_dims,
+                               .flags = rows[i].flags, .dst = (lfm2__mat *)(void *)((char *)base + rows[i].place) };
+        for (int32_t j = 0; j < row.n_dims; j++) row.dims[j] = walk->dims[rows[i].dims[j]];
+        const int rc = walk->fn(walk->ctx, &row, layer, expert);
+        if (rc < 0) return rc;
+    }
+    return 0;
+}
 
 typedef struct entry {
     const char *key; /* name without its prefix; NULL if no prefix fits */
@@ -219,6 +237,11 @@ int lfm2__binder_add(lfm2__binder *b, const lfm2__bind_row *row, int32_t layer, 
     lfm2__str_fini(&key);
     if (rc == 0) rc = b->report.status;
     return rc < 0 ? lfm2__fail(b->w->rt, rc, "%s: out of memory", b->w->file) : 0;
+}
+
+int lfm2__bind_tensor(void *binder, const lfm2__bind_row *row, int32_t layer, int32_t expert)
+{
+    return lfm2__binder_add(binder, row, layer, expert);
 }
 
 void lfm2__binder_allow(lfm2__binder *b, const char *const *prefixes)

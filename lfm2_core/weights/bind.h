@@ -14,6 +14,12 @@ typedef struct lfm2__mat {
     size_t row_bytes;
 } lfm2__mat;
 
+/* A vector that is copied to f32 at load; data NULL: there is none. */
+typedef struct lfm2__vec {
+    lfm2__mat src;
+    float *data;
+} lfm2__vec;
+
 typedef struct lfm2__bind_row {
     const char *st_name;   /* name in safetensors, prefix stripped; "%d" stands for the layer, a second "%d" for the expert */
     const char *gguf_name; /* name in GGUF; a NULL name: that container has no such tensor, the row does nothing */
@@ -27,6 +33,33 @@ typedef struct lfm2__bind_row {
 #define LFM2__BIND_F32 2u      /* must be a scalar float type (F32, F16, BF16), not a block type */
 #define LFM2__BIND_UNREAD 4u   /* belongs to the model, but nobody reads it: may be there, of any shape and type; dst stays */
 
+/* A row of a model's table: shapes in letters, and where the tensor goes. */
+typedef struct lfm2__table_row {
+    const char *st_name, *gguf_name;
+    int32_t n_dims;
+    int32_t dims[4]; /* letters */
+    unsigned flags;
+    size_t place;    /* in the object of the layer: of a lfm2__mat; with LFM2__BIND_F32 of the src of a lfm2__vec */
+} lfm2__table_row;
+
+/* What is done with each tensor of a model. Below 0: stop. */
+typedef int lfm2__tensor_fn(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert);
+
+typedef struct lfm2__table_walk {
+    const int64_t *dims; /* of each letter */
+    lfm2__tensor_fn *fn;
+    void *ctx;
+} lfm2__table_walk;
+
+/* fn for every row of a table, with its dims and its place in base. Stops at the first status < 0, and returns it. */
+int lfm2__walk_table(const lfm2__table_walk *walk, const lfm2__table_row *rows, size_t n, void *base, int32_t layer,
+                     int32_t expert) LFM2__NODISCARD;
+#define LFM2__WALK_TABLE(walk, rows, base, layer, expert) \
+    lfm2__walk_table(walk, rows, LFM2__COUNT_OF(rows), base, layer, expert)
+
+/* The vector of a table's row; NULL if it is that of a matrix. */
+lfm2__vec *lfm2__bind_vec(const lfm2__bind_row *row);
+
 typedef struct lfm2__binder lfm2__binder;
 
 /* st_prefixes: NULL-terminated list of accepted leading parts of safetensors names, tried in order for each tensor
@@ -36,6 +69,9 @@ int lfm2__binder_create(const lfm2_weights *w, const char *const *st_prefixes, l
 /* Bind one row for a layer (and expert; pass -1 where the name has no %d). A mismatch is remembered, not returned.
  * Returns 0 or LFM2_ERR_NOMEM. */
 int lfm2__binder_add(lfm2__binder *b, const lfm2__bind_row *row, int32_t layer, int32_t expert) LFM2__NODISCARD;
+
+/* The same as a lfm2__tensor_fn. */
+int lfm2__bind_tensor(void *binder, const lfm2__bind_row *row, int32_t layer, int32_t expert) LFM2__NODISCARD;
 
 /* Tensors whose names, with or without the stripped prefix, start with one of these belong to other parts of the checkpoint
  * and may stay unbound. prefixes: NULL-terminated, borrowed until finish; another call replaces them. */
