@@ -73,46 +73,53 @@ int64_t lfm2_audio_scratch_adapter_us(const lfm2_audio_scratch *s)
     return s ? s->adapter_us : 0;
 }
 
-/* x += ff(norm(x)) / 2; h: scratch [n_tok, d] */
-static int feed_forward(lfm2_audio_scratch *s, const lfm2__ff *ff, float *x, float *h, int32_t n_tok)
+/* x += scale * add; y = norm(x). add may be NULL; y may be x or add. */
+static void add_norm(const lfm2_audio_encoder *enc, float *x, float scale, const float *add, const lfm2__norm *norm, float *y,
+                     int32_t n_tok)
+{
+    lfm2__rows_run(&enc->k, enc->rt, &(lfm2__rows){ .x = x, .add = add, .scale = scale, .norm = norm, .eps = LFM2__AUDIO_EPS,
+                                                    .y = y, .n_rows = n_tok, .width = enc->cfg.d_model });
+}
+
+/* h = ff(h) */
+static int feed_forward(lfm2_audio_scratch *s, const lfm2__ff *ff, float *h, int32_t n_tok)
 {
     const lfm2_audio_encoder *enc = s->enc;
     const size_t mark = lfm2__arena_mark(&s->arena);
     float *mid = lfm2__arena_alloc(&s->arena, (size_t)n_tok, (size_t)enc->cfg.d_ff * sizeof(float));
-    lfm2__audio_norm(enc, h, x, n_tok, &ff->norm);
-    int rc = lfm2__audio_linear(enc, mid, h, n_tok, &ff->up, LFM2__ACT_SILU);
-    if (rc == 0) rc = lfm2__audio_linear(enc, h, mid, n_tok, &ff->down, LFM2__ACT_NONE);
-    if (rc == 0) lfm2__audio_add(enc, x, 0.5f, h, n_tok);
+    int rc = lfm2__linear_run(&enc->k, enc->rt, mid, h, n_tok, &ff->up, LFM2__ACT_SILU);
+    if (rc == 0) rc = lfm2__linear_run(&enc->k, enc->rt, h, mid, n_tok, &ff->down, LFM2__ACT_NONE);
     lfm2__arena_release(&s->arena, mark);
     return rc;
 }
 
+/* Each residual sum is built together with the norm that follows it. */
 static int run_layer(lfm2_audio_scratch *s, const lfm2__conformer_layer *layer, const lfm2__audio_batch *b, float *x, float *h)
 {
     const lfm2_audio_encoder *enc = s->enc;
-    int rc = feed_forward(s, &layer->ff[0], x, h, b->n_tok);
+    add_norm(enc, x, 0, NULL, &layer->ff[0].norm, h, b->n_tok);
+    int rc = feed_forward(s, &layer->ff[0], h, b->n_tok);
     if (rc < 0) return rc;
-    lfm2__audio_norm(enc, h, x, b->n_tok, &layer->norm_attn);
+    add_norm(enc, x, 0.5f, h, &layer->norm_attn, h, b->n_tok);
     rc = lfm2__audio_attention(s, layer, b, h, h);
     if (rc < 0) return rc;
-    lfm2__audio_add(enc, x, 1.0f, h, b->n_tok);
-    lfm2__audio_norm(enc, h, x, b->n_tok, &layer->norm_conv);
+    add_norm(enc, x, 1, h, &layer->norm_conv, h, b->n_tok);
     rc = lfm2__audio_conv(s, layer, b, h, h);
     if (rc < 0) return rc;
-    lfm2__audio_add(enc, x, 1.0f, h, b->n_tok);
-    rc = feed_forward(s, &layer->ff[1], x, h, b->n_tok);
-    if (rc == 0) lfm2__audio_norm(enc, x, x, b->n_tok, &layer->norm_out);
+    add_norm(enc, x, 1, h, &layer->ff[1].norm, h, b->n_tok);
+    rc = feed_forward(s, &layer->ff[1], h, b->n_tok);
+    if (rc == 0) add_norm(enc, x, 0.5f, h, &layer->norm_out, x, b->n_tok);
     return rc;
 }
 
-static int adapt(lfm2_audio_scratch *s, int32_t n_tok, const float *x, float *h, float *out)
+static int adapt(lfm2_audio_scratch *s, int32_t n_tok, float *x, float *h, float *out)
 {
     const lfm2_audio_encoder *enc = s->enc;
     const size_t mark = lfm2__arena_mark(&s->arena);
     float *mid = lfm2__arena_alloc(&s->arena, (size_t)n_tok, (size_t)enc->cfg.d_adapter * sizeof(float));
-    lfm2__audio_norm(enc, h, x, n_tok, &enc->adapter_norm);
-    int rc = lfm2__audio_linear(enc, mid, h, n_tok, &enc->adapter[0], LFM2__ACT_GELU);
-    if (rc == 0) rc = lfm2__audio_linear(enc, out, mid, n_tok, &enc->adapter[1], LFM2__ACT_NONE);
+    add_norm(enc, x, 0, NULL, &enc->adapter_norm, h, n_tok);
+    int rc = lfm2__linear_run(&enc->k, enc->rt, mid, h, n_tok, &enc->adapter[0], LFM2__ACT_GELU_ERF);
+    if (rc == 0) rc = lfm2__linear_run(&enc->k, enc->rt, out, mid, n_tok, &enc->adapter[1], LFM2__ACT_NONE);
     lfm2__arena_release(&s->arena, mark);
     return rc;
 }

@@ -99,19 +99,18 @@ int lfm2__audio_attention(lfm2_audio_scratch *s, const lfm2__conformer_layer *la
     float *scratch = lfm2__arena_alloc(&s->arena, (size_t)s->n_threads, scratch_n * sizeof(float));
     attn_job job = { .enc = enc, .layer = layer, .q = q, .k = k, .v = v, .vt = vt, .pos = pos, .scratch = scratch,
                      .scratch_n = scratch_n, .n_batch = b->n_tok, .longest = b->longest };
-    const lfm2__linear pos_layer = { .w = layer->pos };
-    int rc = lfm2__audio_linear(enc, q, h, b->n_tok, &layer->q, LFM2__ACT_NONE);
-    if (rc == 0) rc = lfm2__audio_linear(enc, k, h, b->n_tok, &layer->k, LFM2__ACT_NONE);
-    if (rc == 0) rc = lfm2__audio_linear(enc, v, h, b->n_tok, &layer->v, LFM2__ACT_NONE);
+    int rc = lfm2__linear_run(&enc->k, enc->rt, q, h, b->n_tok, &layer->q, LFM2__ACT_NONE);
+    if (rc == 0) rc = lfm2__linear_run(&enc->k, enc->rt, k, h, b->n_tok, &layer->k, LFM2__ACT_NONE);
+    if (rc == 0) rc = lfm2__linear_run(&enc->k, enc->rt, v, h, b->n_tok, &layer->v, LFM2__ACT_NONE);
     if (rc == 0)
-        rc = lfm2__audio_linear(enc, pos, s->sinusoid + (size_t)(s->cap_tok - b->longest) * d, n_pos, &pos_layer, LFM2__ACT_NONE);
+        rc = lfm2__matmul_pieces(&enc->k, enc->rt, pos, s->sinusoid + (size_t)(s->cap_tok - b->longest) * d, n_pos, &layer->pos);
     if (rc == 0) lfm2__pool_run(lfm2__runtime_pool(enc->rt), transpose_head, &job, enc->cfg.n_heads);
     for (int32_t i = 0; rc == 0 && i < b->n_segments; i++) {
         job.seg_n = lfm2_audio_n_tok(b->segments[i].n_frames);
         rc = attend_segment(&job); /* into v, which lives on in vt */
         job.seg_first += job.seg_n;
     }
-    if (rc == 0) rc = lfm2__audio_linear(enc, out, v, b->n_tok, &layer->out, LFM2__ACT_NONE);
+    if (rc == 0) rc = lfm2__linear_run(&enc->k, enc->rt, out, v, b->n_tok, &layer->out, LFM2__ACT_NONE);
     lfm2__arena_release(&s->arena, mark);
     return rc;
 }

@@ -59,7 +59,7 @@ int lfm2__audio_conv(lfm2_audio_scratch *s, const lfm2__conformer_layer *layer, 
     conv_job job = { .enc = enc, .layer = layer, .gated = gated, .n = b->n_tok };
     job.g = lfm2__arena_alloc(&s->arena, n, d * sizeof(float));
     job.y = gated; /* no longer needed by then */
-    int rc = lfm2__audio_linear(enc, gated, h, b->n_tok, &layer->conv_in, LFM2__ACT_NONE);
+    int rc = lfm2__linear_run(&enc->k, enc->rt, gated, h, b->n_tok, &layer->conv_in, LFM2__ACT_NONE);
     if (rc == 0) {
         lfm2__pool_run(pool, glu_rows, &job, (job.n + ROWS_PER_TASK - 1) / ROWS_PER_TASK);
         for (int32_t i = 0; i < b->n_segments; i++) {
@@ -67,7 +67,7 @@ int lfm2__audio_conv(lfm2_audio_scratch *s, const lfm2__conformer_layer *layer, 
             lfm2__pool_run(pool, conv_rows, &job, (job.n + ROWS_PER_TASK - 1) / ROWS_PER_TASK);
             job.first += job.n;
         }
-        rc = lfm2__audio_linear(enc, out, job.y, b->n_tok, &layer->conv_out, LFM2__ACT_NONE);
+        rc = lfm2__linear_run(&enc->k, enc->rt, out, job.y, b->n_tok, &layer->conv_out, LFM2__ACT_NONE);
     }
     lfm2__arena_release(&s->arena, mark);
     return rc;

@@ -71,7 +71,8 @@ int lfm2__audio_ctc(const lfm2_audio_encoder *enc, const float *x, int32_t n_tok
 {
     const lfm2_audio_config *c = &enc->cfg;
     ctc_job job = { .rows = ctc, .n_rows = n_tok * c->ctc_upsample, .n_classes = c->n_ctc_classes };
-    int rc = lfm2__audio_linear(enc, ctc, x, n_tok, &enc->ctc, LFM2__ACT_NONE); /* [n_tok, upsample * classes]: rows already */
+    /* [n_tok, upsample * classes]: rows already */
+    int rc = lfm2__linear_run(&enc->k, enc->rt, ctc, x, n_tok, &enc->ctc, LFM2__ACT_NONE);
     if (rc < 0) return rc;
     lfm2__pool_run(lfm2__runtime_pool(enc->rt), log_softmax_rows, &job, (job.n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK);
     for (size_t i = 0; i < (size_t)job.n_rows * (size_t)job.n_classes; i++) {

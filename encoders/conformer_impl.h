@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/mathsafe.h"
 #include "base/runtime_impl.h"
-#include "kernels/kernels_impl.h"
+#include "kernels/rows.h"
 #include "lfm2/audio_encoder.h"
 #include "weights/bind.h"
 
@@ -16,37 +16,21 @@
 #define LFM2__AUDIO_MAX_CLASSES 8192 /* of the CTC head, the blank included */
 #define LFM2__AUDIO_MAX_UPSAMPLE 16
 
-/* A vector that is copied to f32 at load; data NULL: the container has none. */
-typedef struct lfm2__audio_vec {
-    lfm2__mat src;
-    float *data;
-} lfm2__audio_vec;
-
-/* y = w x + bias */
-typedef struct lfm2__linear {
-    lfm2__mat w;
-    lfm2__audio_vec bias;
-} lfm2__linear;
-
-typedef struct lfm2__layer_norm {
-    lfm2__audio_vec weight, bias;
-} lfm2__layer_norm;
-
 typedef struct lfm2__ff {
-    lfm2__layer_norm norm;
+    lfm2__norm norm;
     lfm2__linear up, down;
 } lfm2__ff;
 
 typedef struct lfm2__conformer_layer {
     lfm2__ff ff[2];
-    lfm2__layer_norm norm_attn, norm_conv, norm_out;
+    lfm2__norm norm_attn, norm_conv, norm_out;
     lfm2__linear q, k, v, out;
     lfm2__mat pos;                  /* [d, d], no bias */
-    lfm2__audio_vec pos_u, pos_v;   /* [H, D] */
+    lfm2__vec pos_u, pos_v;         /* [H, D] */
     lfm2__linear conv_in, conv_out; /* [2d, d], [d, d] */
-    lfm2__audio_vec taps;           /* src [d, K], data [K, d]; the batch norm is multiplied in */
-    lfm2__audio_vec taps_bias;      /* [d]; the same */
-    lfm2__audio_vec bn_weight, bn_bias, bn_mean, bn_var; /* [d]; in GGUF mean and variance are multiplied in */
+    lfm2__vec taps;                 /* src [d, K], data [K, d]; the batch norm is multiplied in */
+    lfm2__vec taps_bias;            /* [d]; the same */
+    lfm2__vec bn_weight, bn_bias, bn_mean, bn_var; /* [d]; in GGUF mean and variance are multiplied in */
     lfm2__mat bn_count;             /* never read */
 } lfm2__conformer_layer;
 
@@ -56,13 +40,13 @@ struct lfm2_audio_encoder {
     lfm2_audio_config cfg;
     lfm2__kernels k;
     struct {
-        lfm2__audio_vec taps;       /* src [C, 9], data [9, C]; tap 3 * time + frequency */
-        lfm2__audio_vec bias;       /* [C] */
+        lfm2__vec taps;             /* src [C, 9], data [9, C]; tap 3 * time + frequency */
+        lfm2__vec bias;             /* [C] */
     } sub[3];                       /* convolutions of 3 x 3: the first over one channel, then depthwise */
     lfm2__linear point[2];          /* [C, C] behind sub[1] and sub[2] */
     lfm2__linear sub_out;           /* [d, C F3] */
     lfm2__conformer_layer *layers;
-    lfm2__layer_norm adapter_norm;
+    lfm2__norm adapter_norm;
     lfm2__linear adapter[2];        /* [A, d], [O, A] */
     lfm2__linear ctc;               /* [U Z, d]; not there if n_ctc_classes is 0 */
     uint32_t *alphabet;             /* [Z]; NULL without the head */
@@ -95,10 +79,8 @@ int lfm2__audio_alphabet(lfm2_runtime *rt, const char *path, const char *text, s
  * LFM2_ERR_NONFINITE. */
 int lfm2__audio_ctc(const lfm2_audio_encoder *enc, const float *x, int32_t n_tok, float *ctc) LFM2__NODISCARD;
 
-/* conformer_tensors.c: fn for every tensor: its bind row, and where the f32 copy hangs that it needs (NULL: a matrix, used where
- * it is). Stops at the first status < 0. */
-typedef int lfm2__audio_tensor_fn(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer);
-int lfm2__audio_tensors(lfm2_audio_encoder *enc, lfm2__audio_tensor_fn *fn, void *ctx) LFM2__NODISCARD;
+/* conformer_tensors.c: fn for every tensor. Stops at the first status < 0. */
+int lfm2__audio_tensors(lfm2_audio_encoder *enc, lfm2__tensor_fn *fn, void *ctx) LFM2__NODISCARD;
 
 struct lfm2_audio_scratch {
     const lfm2_audio_encoder *enc;
@@ -115,18 +97,6 @@ typedef struct lfm2__audio_batch {
     int32_t n_tok;                  /* of all */
     int32_t longest;                /* tokens of the longest segment */
 } lfm2__audio_batch;
-
-/* conformer_rows.c: what is done row by row, on the pool. */
-
-typedef enum lfm2__activation { LFM2__ACT_NONE, LFM2__ACT_RELU, LFM2__ACT_SILU, LFM2__ACT_GELU } lfm2__activation;
-
-/* y [n_tok, rows] = act(w x + bias). Returns 0 or LFM2_ERR_ABORTED. */
-int lfm2__audio_linear(const lfm2_audio_encoder *enc, float *y, const float *x, int32_t n_tok, const lfm2__linear *w,
-                       lfm2__activation act) LFM2__NODISCARD;
-/* y = norm(x); y may be x. rows of d_model. */
-void lfm2__audio_norm(const lfm2_audio_encoder *enc, float *y, const float *x, int32_t n_tok, const lfm2__layer_norm *w);
-/* x += scale * y */
-void lfm2__audio_add(const lfm2_audio_encoder *enc, float *x, float scale, const float *y, int32_t n_tok);
 
 /* Operators: out of normed rows h [n_tok, d] into out [n_tok, d], which may be h; scratch from s->arena of the size that the
  * function beside them says (SIZE_MAX on overflow). Return 0 or LFM2_ERR_ABORTED. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The audio encoder: load, unload, f32 copies of what is small, the batch norm multiplied into the taps. */
 #include <math.h>
-#include <string.h>
 
 #include "encoders/conformer_impl.h"
 
@@ -13,66 +12,16 @@ static const char *const OTHER_PARTS[] = { "lfm.", "audio_embedding.", "depthfor
                                            "mm.", "model.", "language_model.", "lm_head.", "vision_tower.",
                                            "multi_modal_projector.", NULL };
 
-static int add_to_binder(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
-{
-    (void)vec;
-    return lfm2__binder_add(ctx, row, layer, -1);
-}
-
 static int bind(lfm2_audio_encoder *enc)
 {
     lfm2__binder *b = NULL;
     int rc = lfm2__binder_create(enc->w, ST_PREFIXES, &b);
     if (rc < 0) return rc;
     lfm2__binder_allow(b, OTHER_PARTS);
-    rc = lfm2__audio_tensors(enc, add_to_binder, b);
+    rc = lfm2__audio_tensors(enc, lfm2__bind_tensor, b);
     if (rc == 0) rc = lfm2__binder_finish(b);
     lfm2__binder_destroy(b);
     return rc;
-}
-
-static size_t n_elems(const lfm2__audio_vec *v)
-{
-    return (size_t)v->src.n_rows * (size_t)v->src.n_cols;
-}
-
-/* Every counted element is one of a tensor in the file: the sum does not overflow. */
-static int count_vector(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
-{
-    size_t *n = ctx;
-    (void)row;
-    (void)layer;
-    if (vec && vec->src.data) *n += n_elems(vec);
-    return 0;
-}
-
-typedef struct copying {
-    const lfm2__kernels *k;
-    float *at;
-} copying;
-
-static int copy_vector(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
-{
-    copying *c = ctx;
-    (void)row;
-    (void)layer;
-    if (!vec || !vec->src.data) return 0;
-    vec->data = c->at;
-    for (int64_t r = 0; r < vec->src.n_rows; r++) {
-        c->k->dequant[vec->src.dtype](c->at, (const char *)vec->src.data + (size_t)r * vec->src.row_bytes,
-                                      (int32_t)vec->src.n_cols);
-        c->at += vec->src.n_cols;
-    }
-    return 0;
-}
-
-/* [n, taps] -> [taps, n] */
-static void transpose(float *m, size_t n, size_t n_taps, float *tmp)
-{
-    memcpy(tmp, m, n * n_taps * sizeof(float));
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n_taps; j++) m[j * n + i] = tmp[i * n_taps + j];
-    }
 }
 
 /* The norm comes right behind the depthwise convolution and is as linear as that. taps: [K, d] already. */
@@ -99,21 +48,19 @@ static int fold_batch_norm(lfm2_audio_encoder *enc, lfm2__conformer_layer *layer
 
 int lfm2__audio_make_vectors(lfm2_audio_encoder *enc)
 {
-    size_t n = 0, n_sub = n_elems(&enc->sub[0].taps), n_taps = n_elems(&enc->layers[0].taps);
-    int rc = lfm2__audio_tensors(enc, count_vector, &n);
-    if (rc < 0) return rc;
-    enc->vectors = lfm2__calloc(enc->rt, n, sizeof(float));
-    float *tmp = lfm2__calloc(enc->rt, n_sub > n_taps ? n_sub : n_taps, sizeof(float));
-    rc = enc->vectors && tmp ? 0 : LFM2_ERR_NOMEM;
-    copying c = { .k = &enc->k, .at = enc->vectors };
-    if (rc == 0) rc = lfm2__audio_tensors(enc, copy_vector, &c);
-    for (size_t i = 0; rc == 0 && i < LFM2__COUNT_OF(enc->sub); i++)
-        transpose(enc->sub[i].taps.data, (size_t)enc->cfg.n_channels, 9, tmp);
+    const size_t n_channels = (size_t)enc->cfg.n_channels, d = (size_t)enc->cfg.d_model, n_taps = (size_t)enc->cfg.n_taps;
+    const size_t n_sub = n_channels * 9, n_tmp = n_sub > d * n_taps ? n_sub : d * n_taps;
+    lfm2__vec_walk walk = { .k = &enc->k };
+    int rc = lfm2__audio_tensors(enc, lfm2__vec_visit, &walk);
+    enc->vectors = lfm2__calloc(enc->rt, walk.n + n_tmp, sizeof(float)); /* and a transpose in flight */
+    if (!enc->vectors) return LFM2_ERR_NOMEM;
+    walk.at = enc->vectors;
+    if (rc == 0) rc = lfm2__audio_tensors(enc, lfm2__vec_visit, &walk);
+    for (size_t i = 0; rc == 0 && i < LFM2__COUNT_OF(enc->sub); i++) lfm2__transpose(enc->sub[i].taps.data, n_channels, 9, walk.at);
     for (int32_t l = 0; rc == 0 && l < enc->cfg.n_layers; l++) {
-        transpose(enc->layers[l].taps.data, (size_t)enc->cfg.d_model, (size_t)enc->cfg.n_taps, tmp);
+        lfm2__transpose(enc->layers[l].taps.data, d, n_taps, walk.at);
         rc = fold_batch_norm(enc, &enc->layers[l]);
     }
-    lfm2__free(enc->rt, tmp);
     return rc;
 }
 

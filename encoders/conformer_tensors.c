@@ -8,33 +8,24 @@ typedef enum dim {
     DIM_ONE, DIM_3, DIM_C, DIM_CF, DIM_D, DIM_2D, DIM_H, DIM_HEAD, DIM_FF, DIM_K, DIM_A, DIM_O, DIM_CTC, N_DIMS
 } dim;
 
-typedef struct tensor_row {
-    const char *st_name, *gguf_name;
-    int32_t n_dims;
-    dim dims[4];
-    int is_vec;   /* place is that of a lfm2__audio_vec, otherwise of a lfm2__mat */
-    size_t place; /* in lfm2_audio_encoder or lfm2__conformer_layer */
-    unsigned flags;
-} tensor_row;
-
 #define ENC(member) offsetof(lfm2_audio_encoder, member)
 #define LAYER(member) offsetof(lfm2__conformer_layer, member)
 #define DIMS(...) LFM2__COUNT_OF(((const dim[]){ __VA_ARGS__ })), { __VA_ARGS__ }
-#define VEC(st, gguf, place, ...) { st, gguf, DIMS(__VA_ARGS__), 1, place, LFM2__BIND_F32 }
-#define MAT(st, gguf, place, ...) { st, gguf, DIMS(__VA_ARGS__), 0, place, 0 }
+#define VEC(st, gguf, place, ...) { st, gguf, DIMS(__VA_ARGS__), LFM2__BIND_F32, (place) + offsetof(lfm2__vec, src) }
+#define MAT(st, gguf, place, ...) { st, gguf, DIMS(__VA_ARGS__), 0, place }
 #define LINEAR(st, gguf, place, out, in) \
     MAT(st ".weight", gguf ".weight", place + offsetof(lfm2__linear, w), out, in), \
-    VEC(st ".bias", gguf ".bias", place + offsetof(lfm2__linear, bias), out)
+    VEC(st ".bias", gguf ".bias", place + offsetof(lfm2__linear, b), out)
 #define NORM(st, gguf, place, n) \
-    VEC(st ".weight", gguf ".weight", place + offsetof(lfm2__layer_norm, weight), n), \
-    VEC(st ".bias", gguf ".bias", place + offsetof(lfm2__layer_norm, bias), n)
+    VEC(st ".weight", gguf ".weight", place + offsetof(lfm2__norm, w), n), \
+    VEC(st ".bias", gguf ".bias", place + offsetof(lfm2__norm, b), n)
 #define CONV(st, gguf, i) \
     VEC(st ".weight", gguf ".weight", ENC(sub[i].taps), DIM_C, DIM_ONE, DIM_3, DIM_3), \
     VEC(st ".bias", gguf ".bias", ENC(sub[i].bias), DIM_C)
 
 #define ST "conformer.pre_encode."
 #define AD "audio_adapter.model."
-static const tensor_row ENCODER_ROWS[] = {
+static const lfm2__table_row ENCODER_ROWS[] = {
     CONV(ST "conv.0", "a.conv1d.0", 0),
     CONV(ST "conv.2", "a.conv1d.2", 1),
     LINEAR(ST "conv.3", "a.conv1d.3", ENC(point[0]), DIM_C, DIM_C),
@@ -47,12 +38,12 @@ static const tensor_row ENCODER_ROWS[] = {
 };
 #undef ST
 
-static const tensor_row CTC_ROWS[] = { LINEAR("ctc_head", "a.ctc", ENC(ctc), DIM_CTC, DIM_D) };
+static const lfm2__table_row CTC_ROWS[] = { LINEAR("ctc_head", "a.ctc", ENC(ctc), DIM_CTC, DIM_D) };
 
 #define ST "conformer.layers.%d."
 #define GG "a.blk.%d."
 #define BN ST "conv.batch_norm."
-static const tensor_row LAYER_ROWS[] = {
+static const lfm2__table_row LAYER_ROWS[] = {
     NORM(ST "norm_feed_forward1", GG "ffn_norm", LAYER(ff[0].norm), DIM_D),
     LINEAR(ST "feed_forward1.linear1", GG "ffn_up", LAYER(ff[0].up), DIM_FF, DIM_D),
     LINEAR(ST "feed_forward1.linear2", GG "ffn_down", LAYER(ff[0].down), DIM_D, DIM_FF),
@@ -72,7 +63,7 @@ static const tensor_row LAYER_ROWS[] = {
     VEC(BN "bias", GG "conv_norm.bias", LAYER(bn_bias), DIM_D),
     VEC(BN "running_mean", NULL, LAYER(bn_mean), DIM_D),
     VEC(BN "running_var", NULL, LAYER(bn_var), DIM_D),
-    { BN "num_batches_tracked", NULL, 0, { DIM_ONE }, 0, LAYER(bn_count), LFM2__BIND_UNREAD },
+    { BN "num_batches_tracked", NULL, 0, { DIM_ONE }, LFM2__BIND_UNREAD, LAYER(bn_count) },
     LINEAR(ST "conv.pointwise_conv2", GG "conv_pw2", LAYER(conv_out), DIM_D, DIM_D),
     NORM(ST "norm_feed_forward2", GG "ffn_norm_1", LAYER(ff[1].norm), DIM_D),
     LINEAR(ST "feed_forward2.linear1", GG "ffn_up_1", LAYER(ff[1].up), DIM_FF, DIM_D),
@@ -80,22 +71,7 @@ static const tensor_row LAYER_ROWS[] = {
     NORM(ST "norm_out", GG "ln2", LAYER(norm_out), DIM_D),
 };
 
-static int visit_rows(const int64_t *dims, const tensor_row *rows, size_t n, void *base, int32_t layer, lfm2__audio_tensor_fn *fn,
-                      void *ctx)
-{
-    for (size_t i = 0; i < n; i++) {
-        void *place = (char *)base + rows[i].place;
-        lfm2__audio_vec *vec = rows[i].is_vec ? place : NULL;
-        lfm2__bind_row row = { .st_name = rows[i].st_name, .gguf_name = rows[i].gguf_name, .n_dims = rows[i].n_dims,
-                               .flags = rows[i].flags, .dst = vec ? &vec->src : place };
-        for (int32_t j = 0; j < row.n_dims; j++) row.dims[j] = dims[rows[i].dims[j]];
-        int rc = fn(ctx, &row, vec, layer);
-        if (rc < 0) return rc;
-    }
-    return 0;
-}
-
-int lfm2__audio_tensors(lfm2_audio_encoder *enc, lfm2__audio_tensor_fn *fn, void *ctx)
+int lfm2__audio_tensors(lfm2_audio_encoder *enc, lfm2__tensor_fn *fn, void *ctx)
 {
     const lfm2_audio_config *c = &enc->cfg;
     const int64_t dims[N_DIMS] = { [DIM_ONE] = 1, [DIM_3] = 3, [DIM_C] = c->n_channels,
@@ -104,9 +80,9 @@ int lfm2__audio_tensors(lfm2_audio_encoder *enc, lfm2__audio_tensor_fn *fn, void
                                    [DIM_HEAD] = c->d_model / c->n_heads, [DIM_FF] = c->d_ff, [DIM_K] = c->n_taps,
                                    [DIM_A] = c->d_adapter, [DIM_O] = c->d_out,
                                    [DIM_CTC] = (int64_t)c->ctc_upsample * c->n_ctc_classes };
-    int rc = visit_rows(dims, ENCODER_ROWS, LFM2__COUNT_OF(ENCODER_ROWS), enc, -1, fn, ctx);
-    if (rc == 0 && c->n_ctc_classes > 0) rc = visit_rows(dims, CTC_ROWS, LFM2__COUNT_OF(CTC_ROWS), enc, -1, fn, ctx);
-    for (int32_t l = 0; rc == 0 && l < c->n_layers; l++)
-        rc = visit_rows(dims, LAYER_ROWS, LFM2__COUNT_OF(LAYER_ROWS), &enc->layers[l], l, fn, ctx);
+    const lfm2__table_walk w = { .dims = dims, .fn = fn, .ctx = ctx };
+    int rc = LFM2__WALK_TABLE(&w, ENCODER_ROWS, enc, -1, -1);
+    if (rc == 0 && c->n_ctc_classes > 0) rc = LFM2__WALK_TABLE(&w, CTC_ROWS, enc, -1, -1);
+    for (int32_t l = 0; rc == 0 && l < c->n_layers; l++) rc = LFM2__WALK_TABLE(&w, LAYER_ROWS, &enc->layers[l], l, -1);
     return rc;
 }

@@ -57,10 +57,13 @@ static void fill_rows(void *ctx, int32_t task, int32_t worker)
     }
 }
 
-static int make_tensor(maker *m, const lfm2__bind_row *row)
+static int make_tensor(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert)
 {
+    maker *m = ctx;
     const char *name = m->use_st ? row->st_name : row->gguf_name;
     lfm2__mat *mat = row->dst;
+    (void)layer;
+    (void)expert;
     if (!name || (row->flags & LFM2__BIND_UNREAD)) return 0;
     const int is_vector = row->n_dims == 1;
     mat->n_rows = 1;
@@ -87,31 +90,18 @@ static int make_tensor(maker *m, const lfm2__bind_row *row)
     return 0;
 }
 
-static int visit_vision(void *ctx, const lfm2__bind_row *row, int32_t layer)
-{
-    (void)layer;
-    return make_tensor(ctx, row);
-}
-
-static int visit_audio(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
-{
-    (void)vec;
-    (void)layer;
-    return make_tensor(ctx, row);
-}
-
 /* Both walks over the tensors of v or a. *weights: the block they lie in. */
 static int make_all(maker *m, lfm2_vision *v, lfm2_audio_encoder *a, void **weights)
 {
     const size_t n_workers = (size_t)lfm2_runtime_n_threads(m->rt);
-    int rc = v ? lfm2__vision_tensors(v, visit_vision, m) : lfm2__audio_tensors(a, visit_audio, m);
+    int rc = v ? lfm2__vision_tensors(v, make_tensor, m) : lfm2__audio_tensors(a, make_tensor, m);
     if (rc < 0) return rc;
     m->base = lfm2__alloc(m->rt, m->n_bytes);
     m->rows = lfm2__calloc(m->rt, n_workers * (size_t)m->max_cols, sizeof(float));
     *weights = m->base;
     m->n_bytes = 0;
     rc = m->base && m->rows ? 0 : lfm2__fail(m->rt, LFM2_ERR_NOMEM, "random encoder: no memory for its weights");
-    if (rc == 0) rc = v ? lfm2__vision_tensors(v, visit_vision, m) : lfm2__audio_tensors(a, visit_audio, m);
+    if (rc == 0) rc = v ? lfm2__vision_tensors(v, make_tensor, m) : lfm2__audio_tensors(a, make_tensor, m);
     lfm2__free(m->rt, m->rows);
     return rc;
 }

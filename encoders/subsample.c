@@ -94,11 +94,11 @@ static int piece(const lfm2_audio_encoder *enc, const lfm2_audio_segment *seg, c
                          .taps = enc->sub[i - 1].taps.data, .bias = enc->sub[i - 1].bias.data, .relu = i == 1 };
         lfm2__pool_run(pool, conv_row, &job, out->n);
         if (i == 1) continue;
-        int rc = lfm2__audio_linear(enc, buf->a, buf->b, out->n * out->n_freq, &enc->point[i - 2], LFM2__ACT_RELU);
+        int rc = lfm2__linear_run(&enc->k, enc->rt, buf->a, buf->b, out->n * out->n_freq, &enc->point[i - 2], LFM2__ACT_RELU);
         if (rc < 0) return rc;
     }
     flatten(&stages[3], buf->a, buf->flat);
-    return lfm2__audio_linear(enc, x, buf->flat, n, &enc->sub_out, LFM2__ACT_NONE);
+    return lfm2__linear_run(&enc->k, enc->rt, x, buf->flat, n, &enc->sub_out, LFM2__ACT_NONE);
 }
 
 int lfm2__audio_subsample(lfm2_audio_scratch *s, const lfm2__audio_batch *b, float *x)

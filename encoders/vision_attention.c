@@ -46,14 +46,6 @@ static void attend_block(void *ctx, int32_t task, int32_t worker)
          n * sizeof(float), head_dim, job->n);
 }
 
-static int project(const attn_job *job, float *y, const float *x, int32_t n, const lfm2__vision_linear *l)
-{
-    const lfm2_vision *v = job->r->v;
-    const int rc = lfm2__matmul_pieces(&v->k, v->rt, y, x, n, &l->w);
-    if (rc == 0) lfm2__vision_run_rows(v, (lfm2__vision_rows){ .x = y, .bias = l->b.data, .n_rows = n, .width = v->cfg.d_vision });
-    return rc;
-}
-
 static int attend_all(attn_job *job, const lfm2__vision_batch *b)
 {
     const lfm2_vision *v = job->r->v;
@@ -71,18 +63,21 @@ int lfm2__vision_attention(lfm2_vision_run *r, const lfm2__vision_layer *layer, 
                            float *out)
 {
     const size_t mark = lfm2__arena_mark(&r->scratch), n = (size_t)b->n_patches, row = (size_t)r->v->cfg.d_vision * sizeof(float);
+    const lfm2__kernels *k = &r->v->k;
+    lfm2_runtime *rt = r->v->rt;
+    const int32_t n_patches = b->n_patches;
     attn_job job = { .r = r, .max_patches = r->cap_patches };
     job.q = lfm2__arena_alloc(&r->scratch, n, row);
     job.k = lfm2__arena_alloc(&r->scratch, n, row);
     job.v = lfm2__arena_alloc(&r->scratch, n, row);
     job.vt = lfm2__arena_alloc(&r->scratch, n, row);
     job.scores = lfm2__arena_alloc(&r->scratch, (size_t)r->n_threads * QUERIES, (size_t)r->cap_patches * sizeof(float));
-    int rc = project(&job, job.q, h, b->n_patches, &layer->q);
-    if (rc == 0) rc = project(&job, job.k, h, b->n_patches, &layer->k);
-    if (rc == 0) rc = project(&job, job.v, h, b->n_patches, &layer->v);
+    int rc = lfm2__linear_run(k, rt, job.q, h, n_patches, &layer->q, LFM2__ACT_NONE);
+    if (rc == 0) rc = lfm2__linear_run(k, rt, job.k, h, n_patches, &layer->k, LFM2__ACT_NONE);
+    if (rc == 0) rc = lfm2__linear_run(k, rt, job.v, h, n_patches, &layer->v, LFM2__ACT_NONE);
     job.out = job.q; /* of a block and head, queries are read before their results are written over them */
     if (rc == 0) rc = attend_all(&job, b);
-    if (rc == 0) rc = lfm2__matmul_pieces(&r->v->k, r->v->rt, out, job.out, b->n_patches, &layer->o.w);
+    if (rc == 0) rc = lfm2__matmul_pieces(k, rt, out, job.out, n_patches, &layer->o.w);
     lfm2__arena_release(&r->scratch, mark);
     return rc;
 }

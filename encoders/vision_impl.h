@@ -5,31 +5,16 @@
 
 #include "base/arena.h"
 #include "base/runtime_impl.h"
-#include "kernels/kernels_impl.h"
+#include "kernels/rows.h"
 #include "lfm2/encoders.h"
 #include "weights/bind.h"
 
 #define LFM2__VISION_MAX_LAYERS 128
 #define LFM2__VISION_MAX_RUN_PATCHES 65536
 
-/* A vector as f32 in memory; src is where it was found. */
-typedef struct lfm2__vision_vec {
-    lfm2__mat src;
-    const float *data; /* NULL: not in the file */
-} lfm2__vision_vec;
-
-typedef struct lfm2__vision_linear {
-    lfm2__mat w;
-    lfm2__vision_vec b;
-} lfm2__vision_linear;
-
-typedef struct lfm2__vision_norm {
-    lfm2__vision_vec w, b;
-} lfm2__vision_norm;
-
 typedef struct lfm2__vision_layer {
-    lfm2__vision_norm ln1, ln2;
-    lfm2__vision_linear q, k, v, o, up, down;
+    lfm2__norm ln1, ln2;
+    lfm2__linear q, k, v, o, up, down;
 } lfm2__vision_layer;
 
 struct lfm2_vision {
@@ -38,11 +23,11 @@ struct lfm2_vision {
     lfm2_vision_config cfg;
     lfm2_vision_params params;
     lfm2__kernels k;
-    lfm2__mat patch_st, patch_gguf;   /* the patch weight as the file has it: [h, P] or [h, 3, p, p] */
-    const float *patch_w;             /* f32 [h, P], order dy, dx, channel */
-    lfm2__vision_vec patch_b, table;  /* [h]; [side^2, h] */
-    lfm2__vision_norm post, proj_norm;
-    lfm2__vision_linear proj1, proj2;
+    lfm2__vec patch_st, patch_gguf;   /* the patch weight as the file has it: [h, P] or [h, 3, p, p] */
+    const float *patch_w;             /* one of them, [h, P], order dy, dx, channel */
+    lfm2__vec patch_b, table;         /* [h]; [side^2, h] */
+    lfm2__norm post, proj_norm;
+    lfm2__linear proj1, proj2;
     lfm2__vision_layer *layers;
     float *vectors;                   /* what all data pointers point into */
     void *random;                     /* weights of a random encoder, which has no w */
@@ -93,8 +78,7 @@ int lfm2__vision_params_from_json(lfm2_runtime *rt, const char *label, const lfm
                                   lfm2_vision_params *p) LFM2__NODISCARD;
 
 /* Call fn for every tensor: a bind row with its dims and its place in v. Stops at the first status < 0. */
-typedef int lfm2__vision_tensor_fn(void *ctx, const lfm2__bind_row *row, int32_t layer);
-int lfm2__vision_tensors(lfm2_vision *v, lfm2__vision_tensor_fn *fn, void *ctx) LFM2__NODISCARD;
+int lfm2__vision_tensors(lfm2_vision *v, lfm2__tensor_fn *fn, void *ctx) LFM2__NODISCARD;
 
 /* Call fn for every setting that GGUF has no standard place for, but our key lfm2.vision.NAME. */
 typedef void lfm2__vision_setting_fn(void *ctx, const char *key, int is_bool, int32_t value);
@@ -104,22 +88,6 @@ void lfm2__vision_settings(const lfm2_vision_params *p, lfm2__vision_setting_fn 
 int lfm2__vision_bind(lfm2_vision *v) LFM2__NODISCARD;
 /* The copies alone: matrices are in their places. Returns 0 or LFM2_ERR_NOMEM. */
 int lfm2__vision_finish(lfm2_vision *v) LFM2__NODISCARD;
-
-/* Rows of an activation on the pool: x += add; x += bias; x = gelu(x); y = norm(x). What is NULL is left out. */
-typedef enum lfm2__vision_act { LFM2__VISION_ACT_NONE, LFM2__VISION_ACT_TANH, LFM2__VISION_ACT_ERF } lfm2__vision_act;
-typedef struct lfm2__vision_rows {
-    float *x;               /* [n_rows, width] */
-    const float *add;       /* [n_rows, width] */
-    const float *bias;      /* [width] */
-    const lfm2__vision_norm *norm;
-    float *y;               /* [n_rows, width]; may be x */
-    int32_t n_rows, width;
-    float eps;
-    lfm2__vision_act act;
-    const lfm2__kernels *k; /* set by the function */
-} lfm2__vision_rows;
-void lfm2__vision_run_rows(const lfm2_vision *v, lfm2__vision_rows job);
-
 
 /* Tower: patches f32 [n, P] to features x f32 [n, h], behind the last norm. */
 int lfm2__vision_tower(lfm2_vision_run *r, const lfm2__vision_batch *b, const float *patches, float *x) LFM2__NODISCARD;

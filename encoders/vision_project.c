@@ -34,16 +34,10 @@ int lfm2__vision_project(lfm2_vision_run *r, const lfm2__vision_batch *b, const 
         x += (size_t)b->inputs[i].n_rows * (size_t)b->inputs[i].n_cols * (size_t)v->cfg.d_vision;
     }
     if (v->cfg.has_projector_norm)
-        lfm2__vision_run_rows(v, (lfm2__vision_rows){ .x = z, .y = z, .norm = &v->proj_norm, .eps = PROJ_NORM_EPS, .n_rows = n,
-                                                      .width = width });
-    int rc = lfm2__matmul_pieces(&v->k, v->rt, mid, z, n, &v->proj1.w);
-    if (rc == 0) {
-        lfm2__vision_run_rows(v, (lfm2__vision_rows){ .x = mid, .bias = v->proj1.b.data, .act = LFM2__VISION_ACT_ERF, .n_rows = n,
-                                                      .width = v->cfg.d_projector });
-        rc = lfm2__matmul_pieces(&v->k, v->rt, out, mid, n, &v->proj2.w);
-    }
-    if (rc == 0)
-        lfm2__vision_run_rows(v, (lfm2__vision_rows){ .x = out, .bias = v->proj2.b.data, .n_rows = n, .width = v->cfg.d_model });
+        lfm2__rows_run(&v->k, v->rt, &(lfm2__rows){ .x = z, .norm = &v->proj_norm, .eps = PROJ_NORM_EPS, .y = z, .n_rows = n,
+                                                    .width = width });
+    int rc = lfm2__linear_run(&v->k, v->rt, mid, z, n, &v->proj1, LFM2__ACT_GELU_ERF);
+    if (rc == 0) rc = lfm2__linear_run(&v->k, v->rt, out, mid, n, &v->proj2, LFM2__ACT_NONE);
     lfm2__arena_release(&r->scratch, mark);
     return rc;
 }

@@ -4,31 +4,7 @@
 #include "base/pool.h"
 #include "encoders/vision_impl.h"
 
-enum { ROWS_PER_TASK = 8, MAX_TAPS = 2 * 256 + 1 };
-
-static void do_rows(void *ctx, int32_t task, int32_t worker)
-{
-    const lfm2__vision_rows *job = ctx;
-    const lfm2__kernels *k = job->k;
-    int32_t end = (task + 1) * ROWS_PER_TASK;
-    if (end > job->n_rows) end = job->n_rows;
-    (void)worker;
-    for (int32_t r = task * ROWS_PER_TASK; r < end; r++) {
-        const size_t at = (size_t)r * (size_t)job->width;
-        float *x = job->x + at;
-        if (job->add) k->add(x, job->add + at, job->width);
-        if (job->bias) k->add(x, job->bias, job->width);
-        if (job->act == LFM2__VISION_ACT_TANH) k->gelu_tanh(x, x, job->width);
-        if (job->act == LFM2__VISION_ACT_ERF) k->gelu_erf(x, x, job->width);
-        if (job->norm) k->layer_norm(job->y + at, x, job->norm->w.data, job->norm->b.data, job->width, job->eps);
-    }
-}
-
-void lfm2__vision_run_rows(const lfm2_vision *v, lfm2__vision_rows job)
-{
-    job.k = &v->k;
-    lfm2__pool_run(lfm2__runtime_pool(v->rt), do_rows, &job, (job.n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK);
-}
+enum { MAX_TAPS = 2 * 256 + 1 };
 
 typedef struct table_job {
     const lfm2_vision *v;
@@ -58,12 +34,10 @@ static void add_table_row(void *ctx, int32_t task, int32_t worker)
 static int embed(const lfm2_vision *v, const lfm2__vision_batch *b, const float *patches, float *x)
 {
     const int64_t patch_n = 3 * (int64_t)v->cfg.patch_px * v->cfg.patch_px;
-    const lfm2__mat w = { .data = v->patch_w, .dtype = LFM2_DTYPE_F32, .n_rows = v->cfg.d_vision, .n_cols = patch_n,
-                          .row_bytes = (size_t)patch_n * sizeof(float) };
-    const int rc = lfm2__matmul_pieces(&v->k, v->rt, x, patches, b->n_patches, &w);
+    const lfm2__linear patch = { .w = { .data = v->patch_w, .dtype = LFM2_DTYPE_F32, .n_rows = v->cfg.d_vision, .n_cols = patch_n,
+                                        .row_bytes = (size_t)patch_n * sizeof(float) }, .b = v->patch_b };
+    const int rc = lfm2__linear_run(&v->k, v->rt, x, patches, b->n_patches, &patch, LFM2__ACT_NONE);
     if (rc < 0) return rc;
-    lfm2__vision_run_rows(v, (lfm2__vision_rows){ .x = x, .bias = v->patch_b.data, .n_rows = b->n_patches,
-                                                  .width = v->cfg.d_vision });
     for (int32_t i = 0; i < b->n_inputs; i++) {
         table_job job = { .v = v, .grid = b->inputs[i], .x = x };
         lfm2__pool_run(lfm2__runtime_pool(v->rt), add_table_row, &job, job.grid.n_rows);
@@ -72,17 +46,14 @@ static int embed(const lfm2_vision *v, const lfm2__vision_batch *b, const float 
     return 0;
 }
 
+/* The bias of down is left out, as that of o: both are added together with what they belong to. */
 static int feed_forward(lfm2_vision_run *r, const lfm2__vision_layer *layer, int32_t n, const float *h, float *out)
 {
     const lfm2_vision *v = r->v;
     const size_t mark = lfm2__arena_mark(&r->scratch);
     float *wide = lfm2__arena_alloc(&r->scratch, (size_t)n, (size_t)v->cfg.d_ff * sizeof(float));
-    int rc = lfm2__matmul_pieces(&v->k, v->rt, wide, h, n, &layer->up.w);
-    if (rc == 0) {
-        lfm2__vision_run_rows(v, (lfm2__vision_rows){ .x = wide, .bias = layer->up.b.data, .act = LFM2__VISION_ACT_TANH,
-                                                      .n_rows = n, .width = v->cfg.d_ff });
-        rc = lfm2__matmul_pieces(&v->k, v->rt, out, wide, n, &layer->down.w);
-    }
+    int rc = lfm2__linear_run(&v->k, v->rt, wide, h, n, &layer->up, LFM2__ACT_GELU_TANH);
+    if (rc == 0) rc = lfm2__matmul_pieces(&v->k, v->rt, out, wide, n, &layer->down.w);
     lfm2__arena_release(&r->scratch, mark);
     return rc;
 }
@@ -93,22 +64,22 @@ int lfm2__vision_tower(lfm2_vision_run *r, const lfm2__vision_batch *b, const fl
     const size_t mark = lfm2__arena_mark(&r->scratch);
     const int32_t n = b->n_patches, n_layers = v->cfg.n_layers;
     float *h = lfm2__arena_alloc(&r->scratch, (size_t)n, (size_t)v->cfg.d_vision * sizeof(float));
-    lfm2__vision_rows next = { .x = x, .y = h, .n_rows = n, .width = v->cfg.d_vision, .eps = v->cfg.norm_eps };
+    lfm2__rows next = { .x = x, .scale = 1, .y = h, .n_rows = n, .width = v->cfg.d_vision, .eps = v->cfg.norm_eps };
     int rc = embed(v, b, patches, x);
     next.norm = &v->layers[0].ln1;
-    if (rc == 0) lfm2__vision_run_rows(v, next);
+    if (rc == 0) lfm2__rows_run(&v->k, v->rt, &next);
     next.add = h;
     for (int32_t l = 0; rc == 0 && l < n_layers; l++) {
         const lfm2__vision_layer *layer = &v->layers[l];
         rc = lfm2__vision_attention(r, layer, b, h, h);
         next.bias = layer->o.b.data;
         next.norm = &layer->ln2;
-        if (rc == 0) lfm2__vision_run_rows(v, next);
+        if (rc == 0) lfm2__rows_run(&v->k, v->rt, &next);
         if (rc == 0) rc = feed_forward(r, layer, n, h, h);
         next.bias = layer->down.b.data;
         next.norm = l + 1 < n_layers ? &v->layers[l + 1].ln1 : &v->post;
         if (l + 1 == n_layers) next.y = x;
-        if (rc == 0) lfm2__vision_run_rows(v, next);
+        if (rc == 0) lfm2__rows_run(&v->k, v->rt, &next);
     }
     lfm2__arena_release(&r->scratch, mark);
     return rc;

@@ -119,32 +119,34 @@ static void make_batch_norm(plan *p, entry *e, const lfm2__conformer_layer *l, i
     }
 }
 
-static int visit_vision(void *ctx, const lfm2__bind_row *row, int32_t layer)
+static int visit_vision(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert)
 {
     plan *p = ctx;
     entry e = {.n_dims = 0};
+    (void)expert;
     if (row->gguf_name == NULL) return 0;
     (void)snprintf(e.name, sizeof e.name, row->gguf_name, (int)layer);
     e.src = *row->dst;
     e.t = type_of(p, row, e.name);
     set_dims(&e, row);
-    if (row->dst == &p->vision->patch_gguf) make_patch(p, &e);
+    if (row->dst == &p->vision->patch_gguf.src) make_patch(p, &e);
     else if (row->dst->data == NULL) return 0; /* the norm of a projector that has none */
     return put_entry(p, &e);
 }
 
-static int visit_audio(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
+static int visit_audio(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert)
 {
     plan *p = ctx;
     entry e = {.n_dims = 0};
+    (void)expert;
     if (row->gguf_name == NULL || (row->flags & LFM2__BIND_UNREAD)) return 0;
     (void)snprintf(e.name, sizeof e.name, row->gguf_name, (int)layer);
     e.src = *row->dst;
     e.t = type_of(p, row, e.name);
     set_dims(&e, row);
     const lfm2__conformer_layer *l = layer >= 0 ? &p->audio->layers[layer] : NULL;
-    const int is_bias = l != NULL && vec == &l->bn_bias;
-    if (l != NULL && l->bn_var.data != NULL && (is_bias || vec == &l->bn_weight)) make_batch_norm(p, &e, l, is_bias);
+    const int is_bias = l != NULL && row->dst == &l->bn_bias.src;
+    if (l != NULL && l->bn_var.data != NULL && (is_bias || row->dst == &l->bn_weight.src)) make_batch_norm(p, &e, l, is_bias);
     return put_entry(p, &e);
 }
 

@@ -125,16 +125,18 @@ typedef struct file {
     int gguf;
 } file;
 
-static int add_tensor(void *ctx, const lfm2__bind_row *row, lfm2__audio_vec *vec, int32_t layer)
+static int add_tensor(void *ctx, const lfm2__bind_row *row, int32_t layer, int32_t expert)
 {
     file *out = ctx;
     const char *name = out->gguf ? row->gguf_name : row->st_name;
+    (void)expert;
     if (!name || (row->flags & LFM2__BIND_UNREAD) != 0) return 0;
     if (out->n == MAX_TENSORS) exit(1);
     formula *f = &out->f[out->n];
     lfm2_tensor *t = &out->t[out->n++];
     *f = formula_of(row, layer);
-    *t = (lfm2_tensor){ .dtype = out->gguf && vec ? LFM2_DTYPE_F32 : LFM2_DTYPE_BF16, .n_dims = row->n_dims };
+    const int is_f32 = out->gguf && (row->flags & LFM2__BIND_F32) != 0;
+    *t = (lfm2_tensor){ .dtype = is_f32 ? LFM2_DTYPE_F32 : LFM2_DTYPE_BF16, .n_dims = row->n_dims };
     char *text = must(malloc(128));
     put_name(text, 128, name, layer);
     t->name = text;
