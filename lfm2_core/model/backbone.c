@@ -4,40 +4,17 @@
 
 #include "model/model_impl.h"
 
-enum { ROWS_PER_TASK = 8 };
-
 int lfm2__backbone_matmul(const lfm2_session *s, float *y, const float *x, int32_t n_tok, const lfm2__mat *w)
 {
     return lfm2__matmul_pieces(&s->m->k, s->m->rt, y, x, n_tok, w);
 }
 
-/* y = norm(x + add) row by row; x takes the sum. add may be NULL. */
-typedef struct norm_job {
-    const lfm2_model *m;
-    float *y, *x;
-    const float *add, *w;
-    int32_t n_tok;
-} norm_job;
-
-static void norm_rows(void *ctx, int32_t task, int32_t worker)
+/* x += add; y = norm(x). add may be NULL. */
+static void add_norm(const lfm2_session *s, float *y, float *x, const float *add, const lfm2__norm *norm, int32_t n_tok)
 {
-    const norm_job *job = ctx;
-    const int32_t d = job->m->cfg.d_model;
-    const int32_t first = task * ROWS_PER_TASK;
-    int32_t end = first + ROWS_PER_TASK;
-    if (end > job->n_tok) end = job->n_tok;
-    (void)worker;
-    for (int32_t t = first; t < end; t++) {
-        size_t at = (size_t)t * (size_t)d;
-        if (job->add) job->m->k.add(job->x + at, job->add + at, d);
-        job->m->k.rms_norm(job->y + at, job->x + at, job->w, d, job->m->cfg.norm_eps);
-    }
-}
-
-static void add_norm(const lfm2_session *s, float *y, float *x, const float *add, const lfm2__vec *w, int32_t n_tok)
-{
-    norm_job job = { .m = s->m, .y = y, .x = x, .add = add, .w = w->data, .n_tok = n_tok };
-    lfm2__pool_run(lfm2__runtime_pool(s->m->rt), norm_rows, &job, (n_tok + ROWS_PER_TASK - 1) / ROWS_PER_TASK);
+    const lfm2_model *m = s->m;
+    lfm2__rows_run(&m->k, m->rt, &(lfm2__rows){ .x = x, .add = add, .scale = 1, .norm = norm, .eps = m->cfg.norm_eps, .y = y,
+                                                .n_rows = n_tok, .width = m->cfg.d_model });
 }
 
 static void probe(const lfm2_session *s, const char *point, const float *x, int32_t n_tok)

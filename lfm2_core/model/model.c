@@ -92,54 +92,22 @@ static int count_tensor(void *ctx, const lfm2__bind_row *row, int32_t layer, int
     return 0;
 }
 
-/* f32 copy of v at *at, which moves on. */
-static void copy_vector(const lfm2_model *m, lfm2__vec *v, float **at)
-{
-    if (!v->src.data) return;
-    for (int64_t r = 0; r < v->src.n_rows; r++)
-        m->k.dequant[v->src.dtype](*at + r * v->src.n_cols, (const char *)v->src.data + (size_t)r * v->src.row_bytes,
-                                   (int32_t)v->src.n_cols);
-    v->data = *at;
-    *at += v->src.n_rows * v->src.n_cols;
-}
-
-/* taps [d, K] -> [K, d] */
-static void copy_taps(const lfm2_model *m, lfm2__vec *v, float *tmp, float **at)
-{
-    const int32_t d = m->cfg.d_model, n_taps = m->cfg.n_taps;
-    float *src = tmp;
-    lfm2__vec plain = { .src = v->src };
-    copy_vector(m, &plain, &tmp);
-    for (int32_t j = 0; j < n_taps; j++) {
-        for (int32_t c = 0; c < d; c++) (*at)[(size_t)j * (size_t)d + (size_t)c] = src[(size_t)c * (size_t)n_taps + (size_t)j];
-    }
-    v->data = *at;
-    *at += (size_t)d * (size_t)n_taps;
-}
-
-static int copy_vectors(lfm2_model *m)
+static int make_vectors(lfm2_model *m, lfm2__expert_layout layout)
 {
     const lfm2_config *c = &m->cfg;
-    const size_t d = (size_t)c->d_model, taps = d * (size_t)c->n_taps;
-    size_t n = d + taps; /* the final norm; a transpose in flight */
-    n += (size_t)c->n_layers * 2 * d + (size_t)m->n_conv * taps + (size_t)m->n_attn * 2 * (size_t)c->head_dim;
-    n += (size_t)(c->n_layers - c->n_dense_layers) * (size_t)c->n_experts;
-    m->vectors = lfm2__calloc(m->rt, n, sizeof(float));
+    const size_t d = (size_t)c->d_model, n_taps = (size_t)c->n_taps;
+    lfm2__vec_walk walk = { .k = &m->k };
+    int rc = lfm2__model_tensors(m, layout, lfm2__vec_visit, &walk);
+    m->vectors = lfm2__calloc(m->rt, walk.n + d * n_taps, sizeof(float)); /* and a transpose in flight */
     m->inv_freq = lfm2__calloc(m->rt, (size_t)c->head_dim / 2, sizeof(float));
     if (!m->vectors || !m->inv_freq) return LFM2_ERR_NOMEM;
     for (int32_t i = 0; i < c->head_dim / 2; i++) m->inv_freq[i] = 1.0f / powf(c->rope_theta, (float)(2 * i) / (float)c->head_dim);
-    float *tmp = m->vectors, *at = m->vectors + taps;
-    copy_vector(m, &m->final_norm, &at);
-    for (int32_t l = 0; l < c->n_layers; l++) {
-        lfm2__layer *layer = &m->layers[l];
-        copy_vector(m, &layer->operator_norm, &at);
-        copy_vector(m, &layer->ffn_norm, &at);
-        if (c->layer_kind[l] == LFM2_LAYER_CONV) copy_taps(m, &layer->taps, tmp, &at);
-        copy_vector(m, &layer->q_norm, &at);
-        copy_vector(m, &layer->k_norm, &at);
-        copy_vector(m, &layer->expert_bias, &at);
+    walk.at = m->vectors;
+    if (rc == 0) rc = lfm2__model_tensors(m, layout, lfm2__vec_visit, &walk);
+    for (int32_t l = 0; rc == 0 && l < c->n_layers; l++) {
+        if (c->layer_kind[l] == LFM2_LAYER_CONV) lfm2__transpose(m->layers[l].taps.data, d, n_taps, walk.at);
     }
-    return 0;
+    return rc;
 }
 
 int lfm2__model_finish(lfm2_model *m, lfm2__expert_layout layout)
@@ -148,7 +116,7 @@ int lfm2__model_finish(lfm2_model *m, lfm2__expert_layout layout)
     if (m->cfg.tied_head) m->head = m->embed;
     int rc = lfm2__model_tensors(m, layout, count_tensor, m);
     slice_stacks(m, layout);
-    return rc < 0 ? rc : copy_vectors(m);
+    return rc < 0 ? rc : make_vectors(m, layout);
 }
 
 /* How the experts of these weights are named: by any tensor of the fused kind. */

@@ -7,7 +7,7 @@
 #include "base/mathsafe.h"
 #include "base/json.h"
 #include "base/runtime_impl.h"
-#include "kernels/kernels_impl.h"
+#include "kernels/rows.h"
 #include "lfm2/model.h"
 #include "weights/bind.h"
 
@@ -64,7 +64,7 @@ typedef struct lfm2__expert {
 } lfm2__expert;
 
 typedef struct lfm2__layer {
-    lfm2__vec operator_norm, ffn_norm; /* [d] */
+    lfm2__norm operator_norm, ffn_norm; /* [d]; no b */
     lfm2__mat in_proj, conv_out;       /* convolution: [3d, d], [d, d] */
     lfm2__vec taps;                    /* src [d, K], data [K, d] */
     lfm2__mat wq, wk, wv, wo;          /* attention */
@@ -88,7 +88,7 @@ struct lfm2_model {
     lfm2__expert *experts;  /* of all layers */
     float *vectors;         /* f32 copies */
     lfm2__mat embed, head;  /* head: the embedding when tied */
-    lfm2__vec final_norm;
+    lfm2__norm final_norm;
     float *inv_freq;        /* [D / 2] */
     int32_t n_conv, n_attn;
     uint64_t n_params, n_bytes;

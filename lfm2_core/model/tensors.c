@@ -14,14 +14,14 @@ typedef enum dim { DIM_ONE, DIM_D, DIM_3D, DIM_V, DIM_K, DIM_HD, DIM_GD, DIM_HEA
 
 static const lfm2__table_row MODEL_ROWS[] = {
     { "embed_tokens.weight", "token_embd.weight", 2, { DIM_V, DIM_D }, 0, MODEL(embed) },
-    { "embedding_norm.weight", "token_embd_norm.weight", 1, { DIM_D }, LFM2__BIND_F32, MODEL(final_norm.src) },
+    { "embedding_norm.weight", "token_embd_norm.weight", 1, { DIM_D }, LFM2__BIND_F32, MODEL(final_norm.w.src) },
 };
 
 static const lfm2__table_row HEAD_ROW = { "lm_head.weight", "output.weight", 2, { DIM_V, DIM_D }, 0, MODEL(head) };
 
 static const lfm2__table_row LAYER_ROWS[] = {
-    { ST "operator_norm.weight", GG "attn_norm.weight", 1, { DIM_D }, LFM2__BIND_F32, LAYER(operator_norm.src) },
-    { ST "ffn_norm.weight", GG "ffn_norm.weight", 1, { DIM_D }, LFM2__BIND_F32, LAYER(ffn_norm.src) },
+    { ST "operator_norm.weight", GG "attn_norm.weight", 1, { DIM_D }, LFM2__BIND_F32, LAYER(operator_norm.w.src) },
+    { ST "ffn_norm.weight", GG "ffn_norm.weight", 1, { DIM_D }, LFM2__BIND_F32, LAYER(ffn_norm.w.src) },
 };
 
 static const lfm2__table_row CONV_ROWS[] = {
