@@ -17,7 +17,7 @@ LAYERS = {
     "lfm2_core/model": (("base", "weights", "kernels"), ("batch", "model", "sampler")),
     "encoders": (("base", "weights", "kernels"), ("audio_encoder", "encoders")),
     "pipeline": (("base", "weights", "kernels", "tokenizers", "model", "encoders"),
-                 ("audio", "frames", "hear", "image", "layout", "live", "prompt", "see", "vad")),
+                 ("audio", "constrain", "frames", "hear", "image", "layout", "live", "prompt", "see", "vad")),
     "lfm2_core/convert": (("base", "weights", "kernels", "model", "tokenizers", "encoders"), ("convert",)),
 }
 PUBLIC_ONLY = ("tools", "examples", "tests/consumer")

@@ -6,6 +6,7 @@
 #include "lfm2/audio.h"
 #include "lfm2/audio_encoder.h"
 #include "lfm2/batch.h"
+#include "lfm2/constrain.h"
 #include "lfm2/convert.h"
 #include "lfm2/encoders.h"
 #include "lfm2/frames.h"
