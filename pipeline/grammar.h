@@ -20,6 +20,11 @@ typedef struct lfm2__byteset {
     uint64_t bits[4]; /* byte b: bit b % 64 of word b / 64 */
 } lfm2__byteset;
 
+typedef struct lfm2__text {
+    const char *s;
+    size_t n;
+} lfm2__text;
+
 typedef enum lfm2__node_kind {
     LFM2__NODE_BYTES, /* one byte of set arg, then next */
     LFM2__NODE_CALL,  /* rule arg, then next */
@@ -58,6 +63,7 @@ int lfm2__grammar_create(lfm2_runtime *rt, int32_t max_nodes, lfm2_grammar **out
 int32_t lfm2__g_set(lfm2_grammar *g, const lfm2__byteset *set, int32_t next);
 int32_t lfm2__g_range(lfm2_grammar *g, uint8_t lo, uint8_t hi, int32_t next);
 int32_t lfm2__g_text(lfm2_grammar *g, const char *text, size_t n, int32_t next);
+int32_t lfm2__g_texts(lfm2_grammar *g, lfm2__text *texts, int32_t n, int32_t next); /* one of them; sorted by this call */
 int32_t lfm2__g_token(lfm2_grammar *g, int32_t id, int32_t next);        /* a special token */
 int32_t lfm2__g_either(lfm2_grammar *g, int32_t a, int32_t b);           /* LFM2__FAIL on one side gives the other */
 int32_t lfm2__g_call(lfm2_grammar *g, int32_t rule, int32_t next);

@@ -7,6 +7,7 @@
 
 #include "base/runtime_impl.h"
 #include "base/utf8.h"
+#include "pipeline/list.h"
 
 enum { FIRST_CAP = 64 };
 
@@ -16,19 +17,12 @@ static int32_t fail(lfm2_grammar *g, int status)
     return LFM2__FAIL;
 }
 
-/* Room for one more element of an array that doubles. */
+/* Room for one more element of an array. */
 static int grow(lfm2_grammar *g, void **array, int32_t n, int32_t *cap, size_t elem_bytes)
 {
-    if (n < *cap) return 0;
-    const int32_t new_cap = *cap == 0 ? FIRST_CAP : *cap * 2;
-    void *p = lfm2__grow(g->rt, *array, (size_t)*cap * elem_bytes, (size_t)new_cap * elem_bytes);
-    if (p == NULL) {
-        fail(g, LFM2_ERR_NOMEM);
-        return -1;
-    }
-    *array = p;
-    *cap = new_cap;
-    return 0;
+    const int rc = lfm2__room(g->rt, array, n + 1, cap, elem_bytes);
+    if (rc < 0) (void)fail(g, rc);
+    return rc;
 }
 
 static int32_t add_node(lfm2_grammar *g, lfm2__node_kind kind, int32_t arg, int32_t next)
@@ -141,6 +135,45 @@ int32_t lfm2__g_text(lfm2_grammar *g, const char *text, size_t n, int32_t next)
     return next;
 }
 
+static int compare_texts(const void *pa, const void *pb)
+{
+    const lfm2__text *a = pa, *b = pb;
+    const int diff = memcmp(a->s, b->s, a->n < b->n ? a->n : b->n);
+    return diff != 0 ? diff : a->n < b->n ? -1 : a->n > b->n;
+}
+
+static size_t n_common(const lfm2__text *a, const lfm2__text *b)
+{
+    size_t n = 0;
+    while (n < a->n && n < b->n && a->s[n] == b->s[n]) n++;
+    return n;
+}
+
+/* A tree, so that what begins alike is one way: from the last text to the first, and each from its end to where it parts from the
+ * one before it. open[d]: what there is so far behind the first d bytes of the text at hand. */
+int32_t lfm2__g_texts(lfm2_grammar *g, lfm2__text *texts, int32_t n, int32_t next)
+{
+    size_t longest = 0;
+    for (int32_t i = 0; i < n; i++) longest = texts[i].n > longest ? texts[i].n : longest;
+    int32_t *open = g->status < 0 ? NULL : lfm2__alloc(g->rt, (longest + 1) * sizeof(*open));
+    if (open == NULL) return fail(g, LFM2_ERR_NOMEM);
+    for (size_t d = 0; d <= longest; d++) open[d] = LFM2__FAIL;
+    if (n > 1) qsort(texts, (size_t)n, sizeof(*texts), compare_texts);
+    for (int32_t i = n; i-- > 0 && g->status == 0;) {
+        const lfm2__text *t = &texts[i];
+        const size_t shared = i > 0 ? n_common(t, t - 1) : 0;
+        if (i > 0 && compare_texts(t, t - 1) == 0) continue;
+        open[t->n] = lfm2__g_either(g, next, open[t->n]);
+        for (size_t d = t->n; d > shared; d--) {
+            open[d - 1] = lfm2__g_either(g, lfm2__g_text(g, t->s + d - 1, 1, open[d]), open[d - 1]);
+            open[d] = LFM2__FAIL;
+        }
+    }
+    const int32_t first = open[0];
+    lfm2__free(g->rt, open);
+    return first;
+}
+
 int32_t lfm2__g_token(lfm2_grammar *g, int32_t id, int32_t next)
 {
     const char text[LFM2__TOKEN_BYTES] = {(char)LFM2__TOKEN_LEAD, (char)(id >> 16 & 0xff), (char)(id >> 8 & 0xff), (char)(id & 0xff)};
@@ -184,6 +217,7 @@ void lfm2__g_define(lfm2_grammar *g, int32_t rule, int32_t first)
 int32_t lfm2__g_repeat(lfm2_grammar *g, int32_t rule, int32_t min, int32_t max, int32_t next)
 {
     int32_t node = next;
+    if (next == LFM2__FAIL) return LFM2__FAIL; /* and no long way there */
     if (max < 0) {
         node = lfm2__g_loop(g, next);
         lfm2__g_close_loop(g, node, lfm2__g_call(g, rule, node));
@@ -273,14 +307,15 @@ int lfm2_grammar_from_choices(lfm2_runtime *rt, const char *const *choices, int3
     int rc = lfm2__grammar_create(rt, MAX_NODES, &g);
     if (rc < 0) return rc;
     const int32_t rule = lfm2__g_rule(g);
-    int32_t first = LFM2__FAIL;
-    for (int32_t i = n_choices; i-- > 0 && rc == 0;) {
-        const size_t n = choices[i] == NULL ? 0 : strlen(choices[i]);
-        if (n == 0) rc = lfm2__fail(rt, LFM2_ERR_ARG, "choices: number %d is empty", (int)i + 1);
-        else if (lfm2__utf8_valid_n(choices[i], n) < n) rc = lfm2__fail(rt, LFM2_ERR_UTF8, "choices: number %d is not UTF-8", (int)i + 1);
-        else first = lfm2__g_either(g, lfm2__g_text(g, choices[i], n, LFM2__END), first);
+    lfm2__text *texts = lfm2__calloc(rt, (size_t)n_choices, sizeof(*texts));
+    if (texts == NULL) rc = LFM2_ERR_NOMEM;
+    for (int32_t i = 0; i < n_choices && rc == 0; i++) {
+        texts[i] = (lfm2__text){choices[i], choices[i] == NULL ? 0 : strlen(choices[i])};
+        if (texts[i].n == 0) rc = lfm2__fail(rt, LFM2_ERR_ARG, "choices: number %d is empty", (int)i + 1);
+        else if (lfm2__utf8_valid_n(texts[i].s, texts[i].n) < texts[i].n) rc = lfm2__fail(rt, LFM2_ERR_UTF8, "choices: number %d is not UTF-8", (int)i + 1);
     }
-    lfm2__g_define(g, rule, first);
+    if (rc == 0) lfm2__g_define(g, rule, lfm2__g_texts(g, texts, n_choices, LFM2__END));
+    lfm2__free(rt, texts);
     if (rc == 0) rc = lfm2__grammar_seal(g, rule, NULL);
     if (rc < 0) {
         lfm2_grammar_destroy(g);

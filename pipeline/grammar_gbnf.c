@@ -12,13 +12,14 @@
 #include "base/runtime_impl.h"
 #include "base/utf8.h"
 #include "pipeline/grammar.h"
+#include "pipeline/list.h"
 
 enum {
     MAX_TEXT = 1 << 20,
     MAX_NODES = 1 << 18,
+    MAX_RULES = 1 << 17,
     MAX_DEPTH = 200,     /* of brackets */
-    MAX_REPEAT = 100000,
-    CAP_FIRST = 64
+    MAX_REPEAT = 100000
 };
 
 typedef enum kind { EMPTY, TEXT, SET, NAME, ROW, EITHER, REPEAT } kind;
@@ -36,16 +37,12 @@ typedef struct name {
     int32_t body;      /* tree; -1 = not defined yet */
 } name;
 
-typedef struct list {
-    void *data;
-    int32_t n, cap;
-    size_t elem_bytes;
-} list;
-
 typedef struct parser {
     lfm2_runtime *rt;
     const char *begin, *at, *end;
-    list trees, ranges, names, text;
+    lfm2__list trees, ranges, names, text;
+    int32_t *name_slots; /* hash of names; -1 = free */
+    uint32_t name_mask;
     int32_t depth;
     int status;
 } parser;
@@ -68,26 +65,18 @@ static int fail_at(parser *p, int status, const char *where, const char *what)
 }
 
 /* One more element at the end of a list; its index, or -1. */
-static int32_t append(parser *p, list *l, const void *elem)
+static int32_t append(parser *p, lfm2__list *l, const void *elem)
 {
     if (p->status < 0) return -1;
-    if (l->n == l->cap) {
-        const int32_t cap = l->cap == 0 ? CAP_FIRST : l->cap * 2;
-        void *data = lfm2__grow(p->rt, l->data, (size_t)l->cap * l->elem_bytes, (size_t)cap * l->elem_bytes);
-        if (data == NULL) {
-            p->status = LFM2_ERR_NOMEM;
-            return -1;
-        }
-        l->data = data;
-        l->cap = cap;
-    }
-    memcpy((char *)l->data + (size_t)l->n * l->elem_bytes, elem, l->elem_bytes);
-    return l->n++;
+    const int32_t i = lfm2__list_add(p->rt, l, elem);
+    if (i >= 0) return i;
+    if (i == LFM2_ERR_LIMIT) return fail_at(p, i, p->at, "too large a grammar"), -1;
+    p->status = i;
+    return -1;
 }
 
 static int32_t add_tree(parser *p, tree t)
 {
-    if (p->trees.n >= MAX_NODES) return fail_at(p, LFM2_ERR_LIMIT, p->at, "too large a grammar"), -1;
     return append(p, &p->trees, &t);
 }
 
@@ -128,6 +117,31 @@ static int is_name(int c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
+static uint32_t hash_name(const char *s, size_t n)
+{
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 16777619u;
+    return h ^ h >> 15;
+}
+
+static int grow_names(parser *p)
+{
+    const uint32_t cap = p->name_mask == 0 ? 256 : 2 * (p->name_mask + 1);
+    int32_t *slots = lfm2__alloc(p->rt, cap * sizeof(*slots));
+    if (slots == NULL) return p->status = LFM2_ERR_NOMEM;
+    memset(slots, 0xff, cap * sizeof(*slots));
+    lfm2__free(p->rt, p->name_slots);
+    p->name_slots = slots;
+    p->name_mask = cap - 1;
+    for (int32_t i = 0; i < p->names.n; i++) {
+        const name *known = (const name *)p->names.data + i;
+        uint32_t at = hash_name(known->text, known->n) & p->name_mask;
+        while (slots[at] >= 0) at = (at + 1) & p->name_mask;
+        slots[at] = i;
+    }
+    return 0;
+}
+
 /* Index of the rule that is called what stands here; it may be defined later. */
 static int32_t read_name(parser *p)
 {
@@ -135,12 +149,15 @@ static int32_t read_name(parser *p)
     while (is_name(peek(p))) p->at++;
     const size_t n = (size_t)(p->at - from);
     if (n == 0) return fail_at(p, LFM2_ERR_FORMAT, from, "the name of a rule should stand here"), -1;
-    for (int32_t i = 0; i < p->names.n; i++) {
-        const name *known = (const name *)p->names.data + i;
-        if (known->n == n && memcmp(known->text, from, n) == 0) return i;
+    if (2 * (uint32_t)p->names.n >= p->name_mask && grow_names(p) < 0) return -1;
+    uint32_t at = hash_name(from, n) & p->name_mask;
+    for (; p->name_slots[at] >= 0; at = (at + 1) & p->name_mask) {
+        const name *known = (const name *)p->names.data + p->name_slots[at];
+        if (known->n == n && memcmp(known->text, from, n) == 0) return p->name_slots[at];
     }
     const name fresh = {.text = from, .n = n, .where = from, .body = -1};
-    return append(p, &p->names, &fresh);
+    p->name_slots[at] = append(p, &p->names, &fresh);
+    return p->name_slots[at];
 }
 
 /* n_digits hexadecimal digits. */
@@ -415,8 +432,9 @@ int lfm2_grammar_from_gbnf(lfm2_runtime *rt, const char *text, size_t n, lfm2_gr
     lfm2_grammar *g = NULL;
     if (rt == NULL || text == NULL || out == NULL) return LFM2_ERR_ARG;
     if (n > MAX_TEXT) return lfm2__fail(rt, LFM2_ERR_LIMIT, "grammar: longer than %d bytes", MAX_TEXT);
-    parser p = {.rt = rt, .begin = text, .at = text, .end = text + n, .trees = {.elem_bytes = sizeof(tree)},
-                .ranges = {.elem_bytes = sizeof(lfm2__cp_range)}, .names = {.elem_bytes = sizeof(name)}, .text = {.elem_bytes = 1}};
+    parser p = {.rt = rt, .begin = text, .at = text, .end = text + n, .trees = {.elem_bytes = sizeof(tree), .max = MAX_NODES},
+                .ranges = {.elem_bytes = sizeof(lfm2__cp_range), .max = MAX_TEXT}, .names = {.elem_bytes = sizeof(name), .max = MAX_RULES},
+                .text = {.elem_bytes = 1, .max = 4 * MAX_TEXT}};
     const size_t n_valid = lfm2__utf8_valid_n(text, n);
     int rc = n_valid < n ? fail_at(&p, LFM2_ERR_FORMAT, text + n_valid, "not UTF-8") : 0;
     if (rc == 0) {
@@ -428,6 +446,7 @@ int lfm2_grammar_from_gbnf(lfm2_runtime *rt, const char *text, size_t n, lfm2_gr
     lfm2__free(rt, p.trees.data);
     lfm2__free(rt, p.ranges.data);
     lfm2__free(rt, p.names.data);
+    lfm2__free(rt, p.name_slots);
     lfm2__free(rt, p.text.data);
     if (rc < 0) {
         lfm2_grammar_destroy(g);

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "base/runtime_impl.h"
+#include "pipeline/list.h"
 
 enum {
-    MAX_PLACES = 512,    /* of a state: an ambiguous grammar loses what is beyond them, which narrows what may come and never widens it */
+    MAX_PLACES = 4096,   /* of a state: an ambiguous grammar loses what is beyond them, which narrows what may come and never widens it */
     TRIM_STATES = 4096,  /* beyond them trim() forgets */
     TRIM_FRAMES = 1 << 18,
+    TRIM_PLACES = 1 << 20,
     FIRST_CAP = 256
 };
 
@@ -27,7 +29,7 @@ typedef struct place {
 typedef struct state {
     int32_t first, n;    /* of its places */
     int32_t min_bytes;
-    int32_t *next;       /* [256]: state behind each byte; -1 = not known yet. NULL = none asked for */
+    int32_t *next;       /* [n_classes]: state behind each class of bytes; -1 = not known yet. NULL = none asked for */
 } state;
 
 typedef struct table { /* numbers by hash; -1 = free */
@@ -45,6 +47,8 @@ struct lfm2__matcher {
     state *states;
     int32_t n_states, cap_states;
     table frame_table, state_table;
+    uint8_t class_of[256]; /* bytes that no set of the grammar tells apart are of one class */
+    int32_t n_classes;
     int32_t start;
     place *fresh; /* [MAX_PLACES]: of the state that is being made */
     int32_t n_fresh;
@@ -58,18 +62,6 @@ struct lfm2__matcher {
 };
 
 /* ---- Growing ---- */
-
-static int room(lfm2__matcher *m, void **array, int32_t n, int32_t *cap, size_t elem_bytes)
-{
-    if (n <= *cap) return 0;
-    int32_t new_cap = *cap == 0 ? FIRST_CAP : *cap * 2;
-    while (new_cap < n) new_cap *= 2;
-    void *p = lfm2__grow(m->rt, *array, (size_t)*cap * elem_bytes, (size_t)new_cap * elem_bytes);
-    if (p == NULL) return -1;
-    *array = p;
-    *cap = new_cap;
-    return 0;
-}
 
 static uint32_t mix(uint32_t h, uint32_t v)
 {
@@ -131,7 +123,7 @@ static int32_t push_frame(lfm2__matcher *m, int32_t node, int32_t parent)
         const frame *f = &m->frames[t->slots[at]];
         if (f->node == node && f->parent == parent) return t->slots[at];
     }
-    if (room(m, (void **)&m->frames, m->n_frames + 1, &m->cap_frames, sizeof(*m->frames)) < 0 ||
+    if (lfm2__room(m->rt, (void **)&m->frames, m->n_frames + 1, &m->cap_frames, sizeof(*m->frames)) < 0 ||
         table_room(m, &m->frame_table, hash_frame) < 0) {
         m->failed = 1;
         return 0;
@@ -183,7 +175,7 @@ static int is_new(lfm2__matcher *m, place p)
 static void put_off(lfm2__matcher *m, int32_t node, int32_t frame_no)
 {
     if (m->g->min_bytes[node] == LFM2__NEVER) return;
-    if (room(m, (void **)&m->todo, m->n_todo + 1, &m->cap_todo, sizeof(*m->todo)) < 0) {
+    if (lfm2__room(m->rt, (void **)&m->todo, m->n_todo + 1, &m->cap_todo, sizeof(*m->todo)) < 0) {
         m->failed = 1;
         return;
     }
@@ -235,8 +227,8 @@ static int32_t shortest(const lfm2__matcher *m, const place *p, int32_t n)
 
 static int32_t add_state(lfm2__matcher *m, const place *p, int32_t n)
 {
-    if (room(m, (void **)&m->states, m->n_states + 1, &m->cap_states, sizeof(*m->states)) < 0 ||
-        room(m, (void **)&m->places, m->n_places + n, &m->cap_places, sizeof(*m->places)) < 0 ||
+    if (lfm2__room(m->rt, (void **)&m->states, m->n_states + 1, &m->cap_states, sizeof(*m->states)) < 0 ||
+        lfm2__room(m->rt, (void **)&m->places, m->n_places + n, &m->cap_places, sizeof(*m->places)) < 0 ||
         table_room(m, &m->state_table, hash_state) < 0) {
         return LFM2_ERR_NOMEM;
     }
@@ -269,11 +261,12 @@ int32_t lfm2__matcher_next(lfm2__matcher *m, int32_t from, uint8_t byte)
 {
     state *s = &m->states[from];
     if (s->next == NULL) {
-        s->next = lfm2__alloc(m->rt, 256 * sizeof(*s->next));
+        s->next = lfm2__alloc(m->rt, (size_t)m->n_classes * sizeof(*s->next));
         if (s->next == NULL) return LFM2_ERR_NOMEM;
-        memset(s->next, 0xff, 256 * sizeof(*s->next));
+        memset(s->next, 0xff, (size_t)m->n_classes * sizeof(*s->next));
     }
-    if (s->next[byte] >= 0) return s->next[byte];
+    const uint8_t class_no = m->class_of[byte];
+    if (s->next[class_no] >= 0) return s->next[class_no];
     begin(m);
     for (int32_t i = 0; i < s->n; i++) {
         const place p = m->places[s->first + i];
@@ -281,7 +274,7 @@ int32_t lfm2__matcher_next(lfm2__matcher *m, int32_t from, uint8_t byte)
         if (n->kind == LFM2__NODE_BYTES && lfm2__byteset_has(&m->g->sets[n->arg], byte)) put_off(m, n->next, p.frame);
     }
     const int32_t to = finish(m);
-    if (to >= 0) m->states[from].next[byte] = to; /* the array may have moved */
+    if (to >= 0) m->states[from].next[class_no] = to; /* the array may have moved */
     return to;
 }
 
@@ -301,10 +294,29 @@ int lfm2__matcher_goes_on(const lfm2__matcher *m, int32_t i)
 
 /* ---- Life ---- */
 
+/* Split the classes by each set, until none has both bytes that are in it and bytes that are not. */
+static void sort_bytes(lfm2__matcher *m)
+{
+    m->n_classes = 1;
+    for (int32_t i = 0; i < m->g->n_sets && m->n_classes < 256; i++) {
+        int32_t in[256], n = m->n_classes; /* new class of those in the set; -1 = not met yet */
+        int32_t n_in[256] = {0}, n_all[256] = {0};
+        for (int b = 0; b < 256; b++) {
+            n_all[m->class_of[b]]++;
+            n_in[m->class_of[b]] += lfm2__byteset_has(&m->g->sets[i], (uint8_t)b);
+        }
+        for (int32_t k = 0; k < m->n_classes; k++) in[k] = n_in[k] > 0 && n_in[k] < n_all[k] ? n++ : k;
+        for (int b = 0; b < 256; b++) {
+            if (lfm2__byteset_has(&m->g->sets[i], (uint8_t)b)) m->class_of[b] = (uint8_t)in[m->class_of[b]];
+        }
+        m->n_classes = n;
+    }
+}
+
 /* The bottom frame, the dead state and the first one. */
 static int set_up(lfm2__matcher *m)
 {
-    if (room(m, (void **)&m->frames, 1, &m->cap_frames, sizeof(*m->frames)) < 0 || table_room(m, &m->frame_table, hash_frame) < 0) {
+    if (lfm2__room(m->rt, (void **)&m->frames, 1, &m->cap_frames, sizeof(*m->frames)) < 0 || table_room(m, &m->frame_table, hash_frame) < 0) {
         return LFM2_ERR_NOMEM;
     }
     m->frames[0] = (frame){LFM2__END, 0, 0};
@@ -324,6 +336,7 @@ int lfm2__matcher_create(const lfm2_grammar *g, lfm2__matcher **out)
     if (m == NULL) return LFM2_ERR_NOMEM;
     m->g = g;
     m->rt = g->rt;
+    sort_bytes(m);
     m->fresh = lfm2__calloc(g->rt, MAX_PLACES, sizeof(*m->fresh));
     if (m->fresh == NULL || set_up(m) < 0) {
         lfm2__matcher_destroy(m);
@@ -392,7 +405,7 @@ static int32_t *write_out(const lfm2__matcher *m, const state *s, size_t *n_ints
 
 int lfm2__matcher_trim(lfm2__matcher *m, int32_t *kept)
 {
-    if (m->n_states < TRIM_STATES && m->n_frames < TRIM_FRAMES) return 0;
+    if (m->n_states < TRIM_STATES && m->n_frames < TRIM_FRAMES && m->n_places < TRIM_PLACES) return 0;
     size_t n = 0;
     int32_t *ints = write_out(m, &m->states[*kept], &n);
     if (ints == NULL) return LFM2_ERR_NOMEM;

@@ -2,11 +2,11 @@
  * The algebra of regular languages: products, complements, minimal automata. */
 #include "pipeline/regular.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/runtime_impl.h"
 #include "base/utf8.h"
+#include "pipeline/list.h"
 
 #define N_CODE_POINTS 0x110000u
 
@@ -19,10 +19,8 @@ void lfm2__dfa_destroy(lfm2__dfa *d)
     lfm2__free(d->rt, d);
 }
 
-/* A table to be filled; *out is NULL on failure. */
-static int create(lfm2_runtime *rt, int64_t n_states, int64_t n_classes, lfm2__dfa **out)
+int lfm2__dfa_create(lfm2_runtime *rt, int64_t n_states, int64_t n_classes, lfm2__dfa **out)
 {
-    *out = NULL;
     if (n_states > LFM2__DFA_MAX_CELLS / n_classes) return LFM2_ERR_LIMIT;
     lfm2__dfa *d = lfm2__calloc(rt, 1, sizeof(*d));
     if (d == NULL) return LFM2_ERR_NOMEM;
@@ -51,8 +49,9 @@ int lfm2__dfa_from_length(lfm2_runtime *rt, int64_t min, int64_t max, lfm2__dfa 
     const int64_t last = max < 0 ? min : max + 1; /* a state for each length; the last one is for all that are longer */
     if (last >= LFM2__DFA_MAX_CELLS) return LFM2_ERR_LIMIT;
     lfm2__dfa *d;
-    int rc = create(rt, last + 1, 1, &d);
+    int rc = lfm2__dfa_create(rt, last + 1, 1, &d);
     if (rc < 0) return rc;
+    d->work = last;
     for (int64_t i = 0; i <= last; i++) {
         d->next[i] = (int32_t)(i < last ? i + 1 : last);
         d->accepts[i] = i >= min && (max < 0 || i <= max);
@@ -61,146 +60,78 @@ int lfm2__dfa_from_length(lfm2_runtime *rt, int64_t min, int64_t max, lfm2__dfa 
     return 0;
 }
 
-static int compare_u32(const void *pa, const void *pb)
+static int32_t class_of(const lfm2__dfa *d, uint32_t c)
 {
-    const uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
-    return a < b ? -1 : a > b;
+    int32_t lo = 0, hi = d->n_classes;
+    while (hi - lo > 1) {
+        const int32_t mid = (lo + hi) / 2;
+        if (d->bounds[mid] <= c) lo = mid;
+        else hi = mid;
+    }
+    return lo;
 }
 
-int lfm2__dfa_from_text(lfm2_runtime *rt, const char *text, size_t n, lfm2__dfa **out)
+/* Where the code points of some texts begin and end; returns how many code points there are, or LFM2_ERR_UTF8. */
+static int64_t list_bounds(const lfm2__text *texts, int32_t n_texts, uint32_t *bounds)
 {
-    int32_t n_cp = 0, n_bounds = 0;
-    int rc = 0;
-    lfm2__dfa *d = NULL;
-    if (n > LFM2__DFA_MAX_CELLS / 4) return LFM2_ERR_LIMIT;
-    uint32_t *cps = lfm2__calloc(rt, 3 * n + 2, sizeof(*cps)), *bounds = cps + n;
-    if (cps == NULL) return LFM2_ERR_NOMEM;
-    for (size_t at = 0; at < n;) {
-        const size_t len = lfm2__utf8_decode(text + at, n - at, &cps[n_cp]);
-        if (len == 0) {
-            rc = LFM2_ERR_UTF8;
-            goto done;
+    int64_t n = 0;
+    for (int32_t i = 0; i < n_texts; i++) {
+        for (size_t at = 0; at < texts[i].n; n++) {
+            uint32_t c = 0;
+            const size_t len = lfm2__utf8_decode(texts[i].s + at, texts[i].n - at, &c);
+            if (len == 0) return LFM2_ERR_UTF8;
+            at += len;
+            bounds[2 * n] = c;
+            bounds[2 * n + 1] = c + 1;
         }
-        at += len;
-        bounds[n_bounds++] = cps[n_cp];
-        bounds[n_bounds++] = cps[n_cp++] + 1;
     }
-    bounds[n_bounds++] = 0;
-    qsort(bounds, (size_t)n_bounds, sizeof(*bounds), compare_u32);
+    return n;
+}
+
+/* A tree of the texts: state 0 the root, state 1 where nothing more fits. */
+static int32_t enter_texts(lfm2__dfa *d, const lfm2__text *texts, int32_t n_texts)
+{
+    int32_t n = 2;
+    for (int64_t i = 0; i < (int64_t)d->n_states * d->n_classes; i++) d->next[i] = 1;
+    for (int32_t i = 0; i < n_texts; i++) {
+        int32_t state = 0;
+        for (size_t at = 0; at < texts[i].n;) {
+            uint32_t c = 0;
+            at += lfm2__utf8_decode(texts[i].s + at, texts[i].n - at, &c);
+            int32_t *to = &d->next[(size_t)state * (size_t)d->n_classes + (size_t)class_of(d, c)];
+            if (*to == 1) *to = n++;
+            state = *to;
+        }
+        d->accepts[state] = 1;
+    }
+    return n;
+}
+
+int lfm2__dfa_from_texts(lfm2_runtime *rt, const lfm2__text *texts, int32_t n_texts, lfm2__dfa **out)
+{
+    size_t n_bytes = 0;
     int32_t n_classes = 0;
-    for (int32_t i = 0; i < n_bounds; i++) {
-        if ((i == 0 || bounds[i] != bounds[i - 1]) && bounds[i] < N_CODE_POINTS) bounds[n_classes++] = bounds[i];
-    }
-    rc = create(rt, (int64_t)n_cp + 2, n_classes, &d);
-    if (rc < 0) goto done;
-    memcpy(d->bounds, bounds, (size_t)n_classes * sizeof(*bounds));
-    for (int32_t s = 0; s < n_cp + 2; s++) {
-        for (int32_t k = 0; k < n_classes; k++) {
-            const int fits = s < n_cp && d->bounds[k] == cps[s];
-            d->next[s * n_classes + k] = fits ? s + 1 : n_cp + 1;
+    lfm2__dfa *d = NULL;
+    for (int32_t i = 0; i < n_texts; i++) n_bytes += texts[i].n;
+    if (n_bytes > LFM2__DFA_MAX_CELLS) return LFM2_ERR_LIMIT;
+    uint32_t *bounds = lfm2__calloc(rt, 2 * n_bytes + 1, sizeof(*bounds));
+    if (bounds == NULL) return LFM2_ERR_NOMEM;
+    const int64_t n_cp = list_bounds(texts, n_texts, bounds);
+    const int32_t n_bounds = n_cp < 0 ? 0 : 2 * (int32_t)n_cp + 1;
+    int rc = n_cp < 0 ? (int)n_cp : 0;
+    if (rc == 0) { /* the last bound is the 0 at which the first class begins */
+        lfm2__sort_u32(bounds, n_bounds);
+        for (int32_t i = 0; i < n_bounds; i++) {
+            if ((i == 0 || bounds[i] != bounds[i - 1]) && bounds[i] < N_CODE_POINTS) bounds[n_classes++] = bounds[i];
         }
+        rc = lfm2__dfa_create(rt, n_cp + 2, n_classes, &d);
     }
-    d->accepts[n_cp] = 1;
-    *out = d;
-
-done:
-    lfm2__free(rt, cps);
-    return rc;
-}
-
-/* ---- Minimal automata ---- */
-
-/* Numbers for rows of ints that are equal: a hash table of row numbers. */
-typedef struct row_table {
-    const int32_t *rows;
-    int32_t width, n;
-    int32_t *slots;
-    uint32_t mask;
-} row_table;
-
-static uint32_t hash_row(const int32_t *row, int32_t n)
-{
-    uint64_t h = 0;
-    for (int32_t i = 0; i < n; i++) h = (h ^ (uint32_t)row[i]) * 0x9e3779b97f4a7c15u, h ^= h >> 29;
-    return (uint32_t)(h >> 16);
-}
-
-/* Number of the first row that equals row i, which is entered if it is the first. */
-static int32_t find_row(row_table *t, int32_t i)
-{
-    const int32_t *row = t->rows + (size_t)i * (size_t)t->width;
-    uint32_t at = hash_row(row, t->width) & t->mask;
-    for (; t->slots[at] >= 0; at = (at + 1) & t->mask) {
-        const int32_t *other = t->rows + (size_t)t->slots[at] * (size_t)t->width;
-        if (memcmp(row, other, (size_t)t->width * sizeof(*row)) == 0) return t->slots[at];
+    if (rc == 0) {
+        memcpy(d->bounds, bounds, (size_t)n_classes * sizeof(*bounds));
+        d->n_states = enter_texts(d, texts, n_texts); /* texts that begin alike share states */
+        rc = lfm2__dfa_minimize(d, out);
     }
-    t->slots[at] = i;
-    return i;
-}
-
-/* Merge states that cannot be told apart (Moore: split by acceptance, then by where each class leads, until nothing splits), and
- * classes that no state tells apart. Consumes d, also on failure. */
-static int minimize(lfm2__dfa *d, lfm2__dfa **out)
-{
-    const int32_t n = d->n_states, k = d->n_classes;
-    uint32_t mask = 15;
-    while (mask < 4u * (uint32_t)n) mask = 2 * mask + 1;
-    lfm2_runtime *rt = d->rt;
-    int32_t *group = lfm2__calloc(rt, (size_t)n, sizeof(*group));
-    int32_t *rows = lfm2__calloc(rt, (size_t)n * ((size_t)k + 1), sizeof(*rows));
-    int32_t *slots = lfm2__alloc(rt, ((size_t)mask + 1) * sizeof(*slots));
-    int32_t *number = lfm2__calloc(rt, (size_t)n, sizeof(*number));
-    lfm2__dfa *small = NULL;
-    int rc = LFM2_ERR_NOMEM;
-    int32_t n_groups = 0;
-    if (group == NULL || rows == NULL || slots == NULL || number == NULL) goto done;
-    for (int32_t i = 0; i < n; i++) group[i] = d->accepts[i];
-    for (int32_t before = -1; before != n_groups;) {
-        row_table t = {.rows = rows, .width = k + 1, .n = n, .slots = slots, .mask = mask};
-        before = n_groups;
-        n_groups = 0;
-        rc = LFM2_ERR_ABORTED;
-        if (lfm2__aborted(rt)) goto done;
-        memset(slots, 0xff, ((size_t)mask + 1) * sizeof(*slots));
-        for (int32_t i = 0; i < n; i++) {
-            int32_t *row = rows + (size_t)i * ((size_t)k + 1);
-            row[0] = group[i];
-            for (int32_t c = 0; c < k; c++) row[c + 1] = group[d->next[(size_t)i * (size_t)k + (size_t)c]];
-        }
-        for (int32_t i = 0; i < n; i++) {
-            const int32_t first = find_row(&t, i);
-            if (first == i) number[i] = n_groups++;
-            group[i] = number[first];
-        }
-    }
-    rc = create(rt, n_groups, k, &small);
-    if (rc < 0) goto done;
-    small->n_classes = 0;
-    for (int32_t i = 0; i < n; i++) small->accepts[group[i]] = d->accepts[i];
-    for (int32_t c = 0; c < k; c++) { /* a class whose column equals the one before it is joined to it */
-        int same = c > 0;
-        for (int32_t i = 0; i < n && same; i++) {
-            same = group[d->next[(size_t)i * (size_t)k + (size_t)c]] == group[d->next[(size_t)i * (size_t)k + (size_t)c - 1]];
-        }
-        if (!same) small->bounds[small->n_classes++] = d->bounds[c];
-    }
-    small->bounds[small->n_classes] = N_CODE_POINTS;
-    for (int32_t i = 0; i < n; i++) {
-        for (int32_t c = 0, to = -1; c < k; c++) {
-            if (to + 1 < small->n_classes && small->bounds[to + 1] == d->bounds[c]) to++;
-            small->next[(size_t)group[i] * (size_t)small->n_classes + (size_t)to] = group[d->next[(size_t)i * (size_t)k + (size_t)c]];
-        }
-    }
-    /* the numbers go by the first member of a group, and state 0 is the first of all: it stays 0 */
-    *out = small;
-    rc = 0;
-
-done:
-    lfm2__free(rt, group);
-    lfm2__free(rt, rows);
-    lfm2__free(rt, slots);
-    lfm2__free(rt, number);
-    lfm2__dfa_destroy(d);
+    lfm2__free(rt, bounds);
     return rc;
 }
 
@@ -208,12 +139,12 @@ int lfm2__dfa_from_table(lfm2_runtime *rt, int32_t n_states, int32_t n_classes, 
                          const uint8_t *accepts, lfm2__dfa **out)
 {
     lfm2__dfa *d;
-    int rc = create(rt, n_states, n_classes, &d);
+    int rc = lfm2__dfa_create(rt, n_states, n_classes, &d);
     if (rc < 0) return rc;
     memcpy(d->bounds, bounds, (size_t)n_classes * sizeof(*bounds));
     memcpy(d->next, next, (size_t)n_states * (size_t)n_classes * sizeof(*next));
     memcpy(d->accepts, accepts, (size_t)n_states);
-    return minimize(d, out);
+    return lfm2__dfa_minimize(d, out);
 }
 
 /* ---- Products ---- */
@@ -231,6 +162,12 @@ typedef struct product {
     int32_t max;
 } product;
 
+static uint32_t hash_pair(pair p)
+{
+    uint64_t h = ((uint64_t)(uint32_t)p.a << 32 | (uint32_t)p.b) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(h >> 32) ^ (uint32_t)(h >> 16);
+}
+
 static int product_grow(product *p)
 {
     if (p->n < p->cap) return 0;
@@ -247,7 +184,7 @@ static int product_grow(product *p)
     p->mask = 4 * (uint32_t)cap - 1;
     memset(slots, 0xff, 4 * (size_t)cap * sizeof(*slots));
     for (int32_t i = 0; i < p->n; i++) {
-        uint32_t at = hash_row(&p->pairs[i].a, 2) & p->mask;
+        uint32_t at = hash_pair(p->pairs[i]) & p->mask;
         while (slots[at] >= 0) at = (at + 1) & p->mask;
         slots[at] = i;
     }
@@ -259,7 +196,7 @@ static int32_t product_find(product *p, int32_t a, int32_t b)
     const pair wanted = {a, b};
     int rc = product_grow(p);
     if (rc < 0) return rc;
-    uint32_t at = hash_row(&wanted.a, 2) & p->mask;
+    uint32_t at = hash_pair(wanted) & p->mask;
     for (; p->slots[at] >= 0; at = (at + 1) & p->mask) {
         if (p->pairs[p->slots[at]].a == a && p->pairs[p->slots[at]].b == b) return p->slots[at];
     }
@@ -354,17 +291,6 @@ int lfm2__dfa_not(const lfm2__dfa *a, lfm2__dfa **out)
 }
 
 /* ---- Asking ---- */
-
-static int32_t class_of(const lfm2__dfa *d, uint32_t c)
-{
-    int32_t lo = 0, hi = d->n_classes;
-    while (hi - lo > 1) {
-        const int32_t mid = (lo + hi) / 2;
-        if (d->bounds[mid] <= c) lo = mid;
-        else hi = mid;
-    }
-    return lo;
-}
 
 int lfm2__dfa_accepts(const lfm2__dfa *d, const char *text, size_t n)
 {

@@ -17,9 +17,16 @@ typedef struct lfm2__dfa {
     uint32_t *bounds; /* [n_classes + 1], rising from 0 to 0x110000: class k holds code points bounds[k] <= c < bounds[k + 1] */
     int32_t *next;    /* [n_states, n_classes] */
     uint8_t *accepts; /* [n_states] */
+    int64_t work;     /* steps that it took to make it: who makes many can tell when they are too many */
 } lfm2__dfa;
 
-#define LFM2__DFA_MAX_CELLS (1 << 22) /* of the table */
+#define LFM2__DFA_MAX_CELLS (1 << 21) /* of the table */
+
+/* A table to be filled; its first bound is 0, its last one is set. Returns 0; LFM2_ERR_LIMIT; LFM2_ERR_NOMEM. */
+int lfm2__dfa_create(lfm2_runtime *rt, int64_t n_states, int64_t n_classes, lfm2__dfa **out) LFM2__NODISCARD;
+
+/* The minimal automaton of one whose states are all reached. Takes d over, also on failure. Returns 0; LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
+int lfm2__dfa_minimize(lfm2__dfa *d, lfm2__dfa **out) LFM2__NODISCARD;
 
 void lfm2__dfa_destroy(lfm2__dfa *d); /* NULL is allowed */
 
@@ -33,8 +40,9 @@ int lfm2__dfa_from_pattern(lfm2_runtime *rt, const char *pattern, size_t n, lfm2
 int lfm2__dfa_from_table(lfm2_runtime *rt, int32_t n_states, int32_t n_classes, const uint32_t *bounds, const int32_t *next,
                          const uint8_t *accepts, lfm2__dfa **out) LFM2__NODISCARD;
 
-/* Exactly this text (UTF-8); texts of min..max code points (max < 0: without end). */
-int lfm2__dfa_from_text(lfm2_runtime *rt, const char *text, size_t n, lfm2__dfa **out) LFM2__NODISCARD;
+/* Exactly these texts; texts of min..max code points (max < 0: without end). Return 0; LFM2_ERR_UTF8; LFM2_ERR_LIMIT; LFM2_ERR_NOMEM;
+ * LFM2_ERR_ABORTED. */
+int lfm2__dfa_from_texts(lfm2_runtime *rt, const lfm2__text *texts, int32_t n_texts, lfm2__dfa **out) LFM2__NODISCARD;
 int lfm2__dfa_from_length(lfm2_runtime *rt, int64_t min, int64_t max, lfm2__dfa **out) LFM2__NODISCARD;
 
 /* What both accept, what either accepts, what a does not accept; minimal automata. Return 0; LFM2_ERR_LIMIT; LFM2_ERR_NOMEM;

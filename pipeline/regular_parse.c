@@ -8,15 +8,17 @@
 
 #include "base/runtime_impl.h"
 #include "base/utf8.h"
+#include "pipeline/list.h"
 
 enum {
     MAX_PATTERN = 1 << 16,
     MAX_NODES = 1 << 17,
     MAX_DEPTH = 100,
     MAX_REPEAT = 10000,
+    MAX_BUILDS = 1 << 20,
     MAX_SUBSETS = 1 << 16,
-    MAX_MEMBERS = 1 << 23,
-    CAP_FIRST = 64,
+    MAX_MEMBERS = 1 << 21,
+    MAX_WORK = 20000000,  /* steps to follow all ways: a tenth of a second */
     LAST_CP = 0x10ffff
 };
 
@@ -28,16 +30,10 @@ typedef struct tree {
     int32_t min, max; /* REPEAT; max < 0: without end */
 } tree;
 
-typedef struct list {
-    void *data;
-    int32_t n, cap, max;
-    size_t elem_bytes;
-} list;
-
 typedef struct parser {
     lfm2_runtime *rt;
     const char *at, *end;
-    list trees, ranges;
+    lfm2__list trees, ranges;
     int32_t depth;
     int status;
     const char *what;
@@ -52,25 +48,12 @@ static int fail(parser *p, int status, const char *what)
     return p->status;
 }
 
-static int32_t append(parser *p, list *l, const void *elem)
+static int32_t append(parser *p, lfm2__list *l, const void *elem)
 {
     if (p->status < 0) return 0;
-    if (l->n >= l->max) {
-        (void)fail(p, LFM2_ERR_LIMIT, "too large an automaton");
-        return 0;
-    }
-    if (l->n == l->cap) {
-        const int32_t cap = l->cap == 0 ? CAP_FIRST : l->cap * 2;
-        void *data = lfm2__grow(p->rt, l->data, (size_t)l->cap * l->elem_bytes, (size_t)cap * l->elem_bytes);
-        if (data == NULL) {
-            (void)fail(p, LFM2_ERR_NOMEM, "out of memory");
-            return 0;
-        }
-        l->data = data;
-        l->cap = cap;
-    }
-    memcpy((char *)l->data + (size_t)l->n * l->elem_bytes, elem, l->elem_bytes);
-    return l->n++;
+    const int32_t i = lfm2__list_add(p->rt, l, elem);
+    if (i < 0) (void)fail(p, i, i == LFM2_ERR_LIMIT ? "too large an automaton" : "out of memory");
+    return i < 0 ? 0 : i;
 }
 
 static int32_t add_tree(parser *p, tree t)
@@ -382,7 +365,8 @@ typedef struct node {
 
 typedef struct nfa {
     parser *p;
-    list nodes;
+    lfm2__list nodes;
+    int32_t n_builds;
 } nfa;
 
 static node *node_at(const nfa *a, int32_t i)
@@ -417,6 +401,7 @@ static int32_t build_repeat(nfa *a, const tree *t, int32_t next)
 static int32_t build(nfa *a, int32_t tree_no, int32_t next)
 {
     if (a->p->status < 0) return 0;
+    if (++a->n_builds > MAX_BUILDS) return fail(a->p, LFM2_ERR_LIMIT, "too many repetitions"), 0; /* of nothing, which makes no nodes */
     const tree t = ((tree *)a->p->trees.data)[tree_no];
     switch (t.kind) {
     case SET: return add_node(a, (node){.kind = N_SET, .next = next, .from = t.a, .n = t.b});
@@ -458,11 +443,12 @@ typedef struct subsets {
     int32_t n_classes;
     int32_t *members; /* of all states, one after another: SET nodes, and the FINAL one */
     int32_t n_members, cap_members;
-    list states, cells; /* struct subset, and n_classes successors of each */
+    lfm2__list states, cells; /* struct subset, and n_classes successors of each */
     int32_t *slots;
     uint32_t mask;
     int32_t *fresh, n_fresh, *todo;
-    uint8_t *seen;
+    uint32_t *seen, mark; /* seen[i] == mark: node i is in hand */
+    int64_t work;
 } subsets;
 
 typedef struct subset {
@@ -482,8 +468,9 @@ static void follow(subsets *s, int32_t i, unsigned where)
     s->todo[n_todo++] = i;
     while (n_todo > 0) {
         i = s->todo[--n_todo];
-        if (s->seen[i]) continue;
-        s->seen[i] = 1;
+        if (s->seen[i] == s->mark) continue;
+        s->seen[i] = s->mark;
+        s->work++;
         const node *n = node_at(s->a, i);
         if (n->kind == N_SET || n->kind == N_FINAL) s->fresh[s->n_fresh++] = i;
         if (n->kind == N_END) s->fresh[s->n_fresh++] = i; /* waits: it holds if the text ends here */
@@ -509,7 +496,7 @@ static int may_end(subsets *s, int32_t n, unsigned where)
     }
     const int32_t n_own = s->n_fresh;
     int found = 0;
-    memset(s->seen, 0, (size_t)s->a->nodes.n);
+    s->mark++;
     for (int32_t i = 0; i < n; i++) {
         if (node_at(s->a, s->fresh[i])->kind == N_END) follow(s, node_at(s->a, s->fresh[i])->next, where | AT_END);
     }
@@ -557,7 +544,7 @@ static int32_t find_subset(subsets *s, int is_first)
 
 static void begin(subsets *s)
 {
-    memset(s->seen, 0, (size_t)s->a->nodes.n);
+    s->mark++; /* never comes round: each costs a step of the work that is limited */
     s->n_fresh = 0;
 }
 
@@ -574,18 +561,15 @@ static int32_t step(subsets *s, int32_t from, uint32_t c)
 {
     const subset sub = *subset_at(s, from);
     begin(s);
+    s->work += sub.n + 8;
+    if (s->work > MAX_WORK) return fail(s->a->p, LFM2_ERR_LIMIT, "too large an automaton");
     for (int32_t i = 0; i < sub.n; i++) {
         const node *n = node_at(s->a, s->members[sub.first + i]);
         if (n->kind == N_FINAL) follow(s, s->members[sub.first + i], 0); /* found: whatever follows */
+        s->work += n->kind == N_SET ? n->n : 0;
         if (n->kind == N_SET && range_has(s->a->p, n, c)) follow(s, n->next, 0);
     }
     return find_subset(s, 0);
-}
-
-static int compare_u32(const void *pa, const void *pb)
-{
-    const uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
-    return a < b ? -1 : a > b;
 }
 
 static int list_bounds(subsets *s)
@@ -599,7 +583,7 @@ static int list_bounds(subsets *s)
         s->bounds[n++] = range_at(p, i)->lo;
         s->bounds[n++] = range_at(p, i)->hi + 1;
     }
-    qsort(s->bounds, (size_t)n, sizeof(*s->bounds), compare_u32);
+    lfm2__sort_u32(s->bounds, n);
     for (int32_t i = 0; i < n; i++) {
         if (s->bounds[i] <= LAST_CP && (i == 0 || s->bounds[i] != s->bounds[i - 1])) s->bounds[s->n_classes++] = s->bounds[i];
     }
@@ -648,7 +632,7 @@ static int make_table(parser *p, nfa *a, int32_t start, lfm2__dfa **out)
     s.slots = lfm2__alloc(p->rt, ((size_t)s.mask + 1) * sizeof(*s.slots));
     s.fresh = lfm2__calloc(p->rt, 2 * n, sizeof(*s.fresh)); /* those of a state, and those behind its ENDs */
     s.todo = lfm2__calloc(p->rt, 2 * n + 2, sizeof(*s.todo));
-    s.seen = lfm2__calloc(p->rt, n, 1);
+    s.seen = lfm2__calloc(p->rt, n, sizeof(*s.seen));
     if (s.slots == NULL || s.fresh == NULL || s.todo == NULL || s.seen == NULL || list_bounds(&s) < 0) {
         (void)fail(p, LFM2_ERR_NOMEM, "out of memory");
     } else {
@@ -663,6 +647,7 @@ static int make_table(parser *p, nfa *a, int32_t start, lfm2__dfa **out)
     if (p->status == 0) {
         const int rc = lfm2__dfa_from_table(p->rt, s.states.n, s.n_classes, s.bounds, s.cells.data, accepts, out);
         if (rc < 0) (void)fail(p, rc, "too large an automaton");
+        else (*out)->work += s.work;
     }
     lfm2__free(p->rt, accepts);
     lfm2__free(p->rt, s.bounds);

@@ -10,12 +10,13 @@
 #include "base/str.h"
 
 enum {
-    MAX_BYTES = 8 << 20,
+    MAX_BYTES = 4 << 20,
     MAX_JSON_DEPTH = 200,
-    MAX_VALUES = 1000000,
-    MAX_NODES = 1 << 20,
+    MAX_VALUES = 250000,
+    MAX_NODES = 1 << 19,
     MAX_GOALS = 20000,
-    MAX_MEMORY = 48 << 20,
+    MAX_MEMORY = 24 << 20,
+    MAX_WORK = 100000000, /* a second at the most */
     CHUNK_BYTES = 1 << 16,
     DEAD_DEPTH = 4,
     N_BUCKETS = 1024
@@ -61,8 +62,19 @@ void *lfm2__schema_alloc(lfm2__schema *c, size_t n_bytes)
     return memset(p, 0, n_bytes);
 }
 
+void lfm2__schema_work(lfm2__schema *c, int64_t n)
+{
+    c->work += n;
+    if (c->work > MAX_WORK) (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, c->root, "too much to work out");
+}
+
 lfm2__dfa *lfm2__schema_keep(lfm2__schema *c, int rc, lfm2__dfa *d)
 {
+    if (rc == 0) {
+        lfm2__schema_work(c, d->work + 100);
+        c->n_bytes += (size_t)d->n_states * (size_t)d->n_classes * sizeof(*d->next);
+        if (c->n_bytes > MAX_MEMORY) (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, c->root, "too large automata for strings or numbers");
+    }
     owned_dfa *o = rc < 0 ? NULL : lfm2__schema_alloc(c, sizeof(*o));
     if (rc < 0 && c->status == 0) {
         if (rc == LFM2_ERR_LIMIT) (void)lfm2__schema_fail(c, rc, c->root, "too large an automaton for strings or numbers");
@@ -92,6 +104,14 @@ lfm2__dfa *lfm2__dfa_except(lfm2__schema *c, lfm2__dfa *a, lfm2__dfa *b)
     if (c->status < 0 || b == NULL) return NULL;
     const int rc = lfm2__dfa_not(b, &d);
     return lfm2__dfa_meet(c, a, lfm2__schema_keep(c, rc, d));
+}
+
+lfm2__dfa *lfm2__schema_texts(lfm2__schema *c, const lfm2__text *texts, int32_t n)
+{
+    lfm2__dfa *d = NULL;
+    if (c->status < 0) return NULL;
+    const int rc = lfm2__dfa_from_texts(c->rt, texts, n, &d);
+    return lfm2__schema_keep(c, rc, d);
 }
 
 /* ---- Errors ---- */
@@ -143,123 +163,6 @@ int lfm2__schema_fail(lfm2__schema *c, int status, const lfm2__json *where, cons
     lfm2__str_fini(&path);
     c->status = status;
     return status;
-}
-
-/* ---- References ---- */
-
-/* One step of a JSON pointer: its text, without escapes, into out. */
-static size_t unescape(const char *s, size_t n, char *out)
-{
-    size_t m = 0;
-    for (size_t i = 0; i < n; i++) {
-        char ch = s[i];
-        if (ch == '%' && i + 2 < n) {
-            const char hex[3] = {s[i + 1], s[i + 2], 0};
-            char *end;
-            const long v = strtol(hex, &end, 16);
-            if (*end == 0) {
-                ch = (char)v;
-                i += 2;
-            }
-        }
-        out[m++] = ch;
-    }
-    n = m;
-    m = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (out[i] == '~' && i + 1 < n && (out[i + 1] == '0' || out[i + 1] == '1')) out[m++] = out[++i] == '0' ? '~' : '/';
-        else out[m++] = out[i];
-    }
-    out[m] = 0;
-    return m;
-}
-
-static const lfm2__json *follow_pointer(lfm2__schema *c, const char *s, const lfm2__json *v)
-{
-    while (*s == '/' && v != NULL) {
-        const size_t n = strcspn(++s, "/");
-        char *key = lfm2__schema_alloc(c, n + 1);
-        if (key == NULL) return NULL;
-        const size_t m = unescape(s, n, key);
-        s += n;
-        if (lfm2__json_typeof(v) == LFM2__JSON_ARRAY) {
-            const int is_index = m > 0 && m < 10 && strspn(key, "0123456789") == m;
-            v = is_index ? lfm2__json_at(v, (size_t)strtoul(key, NULL, 10)) : NULL;
-        } else {
-            v = lfm2__json_get(v, key);
-        }
-    }
-    return *s == 0 ? v : NULL;
-}
-
-/* The schema with this $anchor, or draft 7's "$id": "#name". */
-static const lfm2__json *find_anchor(const lfm2__json *v, const char *name)
-{
-    const lfm2__json *found = NULL;
-    if (lfm2__json_typeof(v) == LFM2__JSON_ARRAY) {
-        for (size_t i = 0; i < lfm2__json_size(v) && found == NULL; i++) found = find_anchor(lfm2__json_at(v, i), name);
-    } else if (lfm2__json_typeof(v) == LFM2__JSON_OBJECT) {
-        void *it = NULL;
-        const char *key;
-        size_t n;
-        const lfm2__json *inner;
-        const char *anchor = lfm2__json_str(lfm2__json_get(v, "$anchor"), NULL), *id = lfm2__json_str(lfm2__json_get(v, "$id"), NULL);
-        if ((anchor != NULL && strcmp(anchor, name) == 0) || (id != NULL && id[0] == '#' && strcmp(id + 1, name) == 0)) return v;
-        while (found == NULL && lfm2__json_next(v, &it, &key, &n, &inner)) {
-            if (strcmp(key, "enum") != 0 && strcmp(key, "const") != 0) found = find_anchor(inner, name);
-        }
-    }
-    return found;
-}
-
-/* 1 if a schema below the root calls itself by another name, against which references in it would have to be taken. */
-static int has_inner_base(const lfm2__json *v, int is_root)
-{
-    int found = 0;
-    if (lfm2__json_typeof(v) == LFM2__JSON_ARRAY) {
-        for (size_t i = 0; i < lfm2__json_size(v) && !found; i++) found = has_inner_base(lfm2__json_at(v, i), 0);
-    } else if (lfm2__json_typeof(v) == LFM2__JSON_OBJECT) {
-        void *it = NULL;
-        const char *key;
-        size_t n;
-        const lfm2__json *inner;
-        const char *id = lfm2__json_str(lfm2__json_get(v, "$id"), NULL);
-        if (!is_root && id != NULL && id[0] != '#') return 1;
-        while (!found && lfm2__json_next(v, &it, &key, &n, &inner)) {
-            if (strcmp(key, "enum") != 0 && strcmp(key, "const") != 0 && strcmp(key, "properties") != 0) found = has_inner_base(inner, 0);
-            else if (strcmp(key, "properties") == 0) {
-                void *it2 = NULL;
-                const lfm2__json *prop;
-                while (!found && lfm2__json_next(inner, &it2, &key, &n, &prop)) found = has_inner_base(prop, 0);
-            }
-        }
-    }
-    return found;
-}
-
-const lfm2__json *lfm2__schema_resolve(lfm2__schema *c, const lfm2__json *ref)
-{
-    const char *s = lfm2__json_str(ref, NULL);
-    const lfm2__json *to = NULL;
-    if (s == NULL) {
-        (void)lfm2__schema_fail(c, LFM2_ERR_FORMAT, ref, "not a reference");
-        return NULL;
-    }
-    const char *id = lfm2__json_str(lfm2__json_get(c->root, "$id"), NULL);
-    const size_t n_id = id == NULL ? 0 : strcspn(id, "#");
-    if (n_id > 0 && strncmp(s, id, n_id) == 0 && (s[n_id] == '#' || s[n_id] == 0)) s += n_id;
-    if (*s != 0 && *s != '#') {
-        (void)lfm2__schema_fail(c, LFM2_ERR_UNSUPPORTED, ref, "a reference to another document");
-        return NULL;
-    }
-    if (c->has_inner_base) {
-        (void)lfm2__schema_fail(c, LFM2_ERR_UNSUPPORTED, ref, "a reference in a document with inner $id");
-        return NULL;
-    }
-    s += *s == '#';
-    to = *s == '/' || *s == 0 ? follow_pointer(c, s, c->root) : find_anchor(c->root, s);
-    if (to == NULL) (void)lfm2__schema_fail(c, LFM2_ERR_FORMAT, ref, "this reference leads nowhere");
-    return to;
 }
 
 /* ---- Goals ---- */
@@ -321,30 +224,34 @@ static int meets_all(lfm2__schema *c, const lfm2__json *value, const goal *g)
 
 static int32_t build_choices(lfm2__schema *c, const goal *g, const lfm2__shape *s)
 {
-    int32_t node = LFM2__FAIL;
-    if (s->is_const) return meets_all(c, s->choices, g) ? lfm2__g_value(c, s->choices, LFM2__END) : LFM2__FAIL;
-    for (size_t i = lfm2__json_size(s->choices); i-- > 0 && c->status == 0;) {
-        const lfm2__json *v = lfm2__json_at(s->choices, i);
-        if (meets_all(c, v, g)) node = lfm2__g_either(c->g, lfm2__g_value(c, v, LFM2__END), node);
+    const size_t n = s->is_const ? 1 : lfm2__json_size(s->choices);
+    lfm2__text *texts = lfm2__schema_alloc(c, (n + 1) * sizeof(*texts));
+    int32_t n_texts = 0;
+    c->taken_from = s->choices;
+    for (size_t i = 0; i < n && c->status == 0; i++) {
+        const lfm2__json *v = s->is_const ? s->choices : lfm2__json_at(s->choices, i);
+        if (meets_all(c, v, g)) lfm2__schema_text(c, v, &texts[n_texts++]);
     }
-    return node;
+    c->taken_from = NULL;
+    return c->status < 0 || n_texts == 0 ? LFM2__FAIL : lfm2__g_texts(c->g, texts, n_texts, LFM2__END);
 }
 
 /* Constants are excluded from their type where that can be said; of arrays and objects it cannot. */
-static void check_excluded(lfm2__schema *c, lfm2__shape *s)
+void lfm2__schema_exclude(lfm2__schema *c, lfm2__shape *s)
 {
+    size_t n_values = 0;
+    int32_t n_strings = 0;
+    for (const lfm2__values *x = s->excluded; x != NULL; x = x->rest) n_values++;
+    lfm2__text *strings = n_values == 0 ? NULL : lfm2__schema_alloc(c, n_values * sizeof(*strings));
     for (const lfm2__values *x = s->excluded; x != NULL && c->status == 0; x = x->rest) {
         size_t n = 0;
         const char *text = lfm2__json_str(x->value, &n);
-        lfm2__dfa *d = NULL;
-        int rc;
         switch (lfm2__json_typeof(x->value)) {
         case LFM2__JSON_NULL: s->types &= ~(unsigned)LFM2__T_NULL; break;
         case LFM2__JSON_BOOL: s->types &= ~(unsigned)(lfm2__json_bool(x->value) ? LFM2__T_TRUE : LFM2__T_FALSE); break;
         case LFM2__JSON_STRING:
             if (!(s->types & LFM2__T_STRING)) break;
-            rc = lfm2__dfa_from_text(c->rt, text, n, &d);
-            s->strings = lfm2__dfa_except(c, s->strings, lfm2__schema_keep(c, rc, d));
+            strings[n_strings++] = (lfm2__text){text, n};
             break;
         case LFM2__JSON_INT:
         case LFM2__JSON_REAL:
@@ -357,13 +264,14 @@ static void check_excluded(lfm2__schema *c, lfm2__shape *s)
             }
         }
     }
+    if (n_strings > 0) s->strings = lfm2__dfa_except(c, s->strings, lfm2__schema_texts(c, strings, n_strings));
 }
 
 static int32_t build_shape(lfm2__schema *c, const goal *g, lfm2__shape *s)
 {
     int32_t node = LFM2__FAIL;
     if (s->choices != NULL) return build_choices(c, g, s);
-    check_excluded(c, s);
+    lfm2__schema_exclude(c, s);
     if (c->status < 0) return LFM2__FAIL;
     if (s->types & LFM2__T_OBJECT) node = lfm2__g_object(c, s, LFM2__END);
     if (s->types & LFM2__T_ARRAY) node = lfm2__g_either(c->g, lfm2__g_array(c, s, LFM2__END), node);
@@ -406,6 +314,8 @@ static int is_dead_shape(lfm2__schema *c, lfm2__shape *s)
 {
     if (s->choices != NULL) {
         int alive = 0;
+        const lfm2__json *before = c->taken_from;
+        c->taken_from = s->choices;
         for (size_t i = 0; !alive && c->status == 0 && i < (s->is_const ? 1 : lfm2__json_size(s->choices)); i++) {
             const lfm2__json *v = s->is_const ? s->choices : lfm2__json_at(s->choices, i);
             alive = 1;
@@ -413,6 +323,7 @@ static int is_dead_shape(lfm2__schema *c, lfm2__shape *s)
                 if (l->lit.negated == 0 || l->lit.negated == 1) alive = lfm2__schema_meets(c, v, l->lit) > 0;
             }
         }
+        c->taken_from = before;
         return !alive;
     }
     unsigned types = s->types;
@@ -449,7 +360,7 @@ static int compile(lfm2__schema *c, lfm2_grammar **out)
     const char *dialect = lfm2__json_str(lfm2__json_get(c->root, "$schema"), NULL);
     const lfm2__literal whole = {c->root, 0};
     c->draft7 = dialect != NULL && (strstr(dialect, "draft-07") != NULL || strstr(dialect, "draft-06") != NULL || strstr(dialect, "draft-04") != NULL);
-    c->has_inner_base = has_inner_base(c->root, 1);
+    lfm2__schema_collect_refs(c);
     c->goals = lfm2__schema_alloc(c, N_BUCKETS * sizeof(struct goal *));
     if (c->status == 0) c->status = lfm2__grammar_create(c->rt, MAX_NODES, &c->g);
     if (c->status < 0) return c->status;

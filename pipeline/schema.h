@@ -85,7 +85,12 @@ struct lfm2__schema {
     struct owned_dfa *dfas;
     struct goal **goals;     /* with their rules, by hash */
     int32_t n_goals, n_steps, depth, dead_depth;
-    int draft7, has_inner_base;
+    int draft7;
+    int64_t work;
+    struct references *references;
+    struct known_pattern **patterns; /* by hash */
+    struct dfa_rule *dfa_rules;
+    const lfm2__json *taken, *taken_from; /* a value that is looked at, and the list it is from: not to be searched for it */
     int status;
     int32_t any_value, any_string; /* rules; -1 = not made yet */
     struct char_rule *char_rules;  /* rules of code points in strings */
@@ -96,18 +101,27 @@ struct lfm2__schema {
 void *lfm2__schema_alloc(lfm2__schema *c, size_t n_bytes); /* zeroed, never NULL while status is 0; lives as long as the compiler */
 lfm2__dfa *lfm2__schema_keep(lfm2__schema *c, int rc, lfm2__dfa *d); /* takes a dfa over, and the status of the call that made it */
 
+void lfm2__schema_work(lfm2__schema *c, int64_t n); /* n steps were made; too many in all are an error */
+lfm2__dfa *lfm2__schema_texts(lfm2__schema *c, const lfm2__text *texts, int32_t n); /* NULL after an error */
+
 /* Errors stick. where: the value at fault, whose path goes to the log with `what`. */
 int lfm2__schema_fail(lfm2__schema *c, int status, const lfm2__json *where, const char *what);
 
-const lfm2__json *lfm2__schema_resolve(lfm2__schema *c, const lfm2__json *ref); /* target of a $ref; NULL after an error */
-
 /* The rule of a goal. */
 int32_t lfm2__schema_rule(lfm2__schema *c, const lfm2__literals *goal);
+
+/* Put the values that are taken out of a shape into its types and automata. */
+void lfm2__schema_exclude(lfm2__schema *c, lfm2__shape *s);
 
 /* 1 if certainly nothing meets the goal; looks a few levels deep only. */
 int lfm2__schema_is_dead(lfm2__schema *c, const lfm2__literals *goal);
 
 const lfm2__literals *lfm2__literals_add(lfm2__schema *c, const lfm2__literals *list, lfm2__literal lit);
+
+/* ---- schema_refs.c ---- */
+
+void lfm2__schema_collect_refs(lfm2__schema *c);                                /* once, before the first call of the next one */
+const lfm2__json *lfm2__schema_resolve(lfm2__schema *c, const lfm2__json *ref); /* target of a $ref; NULL after an error */
 
 /* ---- schema_expand.c ---- */
 
@@ -118,6 +132,10 @@ typedef struct lfm2__shapes {
 
 lfm2__shapes *lfm2__schema_expand(lfm2__schema *c, const lfm2__literals *goal);
 
+/* What holds for properties and items that no other keyword of the schema speaks of; NULL = anything. */
+const lfm2__json *lfm2__schema_other_properties(const lfm2__json *schema);
+const lfm2__json *lfm2__schema_other_items(const lfm2__json *schema);
+
 /* ---- schema_value.c: given values ---- */
 
 int lfm2__json_equal(const lfm2__json *a, const lfm2__json *b);
@@ -125,8 +143,8 @@ int lfm2__json_equal(const lfm2__json *a, const lfm2__json *b);
 /* 1 if the value meets the literal, 0 if not, -1 after an error (what cannot be decided is UNSUPPORTED). */
 int lfm2__schema_meets(lfm2__schema *c, const lfm2__json *value, lfm2__literal lit);
 
-/* A value, written out as we write JSON. */
-int32_t lfm2__g_value(lfm2__schema *c, const lfm2__json *value, int32_t next);
+/* A value as we write JSON; the text lives as long as the compiler. */
+void lfm2__schema_text(lfm2__schema *c, const lfm2__json *value, lfm2__text *out);
 
 /* ---- schema_number.c ---- */
 
@@ -142,6 +160,7 @@ int32_t lfm2__g_number(lfm2__schema *c, const lfm2__shape *s, int32_t next);
 
 lfm2__dfa *lfm2__strings_format(lfm2__schema *c, const lfm2__json *format); /* NULL: a format that says nothing, or an error */
 int32_t lfm2__g_string(lfm2__schema *c, const lfm2__dfa *d, int32_t next);  /* quoted; NULL = any */
+int32_t lfm2__g_key(lfm2__schema *c, const char *key, size_t n, int32_t next); /* quoted */
 int32_t lfm2__g_string_shape(lfm2__schema *c, const lfm2__shape *s, int32_t next);
 
 /* ---- schema_array.c, schema_object.c ---- */
@@ -152,8 +171,11 @@ int32_t lfm2__g_object(lfm2__schema *c, const lfm2__shape *s, int32_t next);
 /* All that the property `key` must meet in this shape; *state: 1 = it must be there, -1 = it must not, 0 = it may. */
 const lfm2__literals *lfm2__schema_key_goal(lfm2__schema *c, const lfm2__shape *s, const char *key, size_t n, int *state);
 
-/* A pattern of the document; NULL after an error. */
+/* A pattern of the document, made once for all equal ones; NULL after an error. */
 lfm2__dfa *lfm2__schema_pattern(lfm2__schema *c, const lfm2__json *where, const char *text, size_t n);
+
+/* A language as a rule, made once for all equal automata; class_node as in lfm2__g_dfa(), which tells kinds of rules apart. quoted: in '"'. */
+int32_t lfm2__g_dfa_rule(lfm2__schema *c, const lfm2__dfa *d, lfm2__class_fn *class_node, int quoted, int32_t next);
 
 /* Conjunctions that keep the result: NULL stands for everything. */
 lfm2__dfa *lfm2__dfa_meet(lfm2__schema *c, lfm2__dfa *a, lfm2__dfa *b);

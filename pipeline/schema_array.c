@@ -6,7 +6,7 @@
 
 #include "base/runtime_impl.h"
 
-enum { MAX_PLACES = 100000, MAX_UNIQUE = 8 };
+enum { MAX_PLACES = 100000, MAX_UNIQUE = 10 };
 
 /* Everything that is said of place i. */
 static const lfm2__literals *goal_at(lfm2__schema *c, const lfm2__shape *s, int64_t i)
@@ -97,40 +97,74 @@ static int32_t build_places(lfm2__schema *c, const lfm2__shape *s, const countin
 
 /* ---- None twice: possible where there are few values, by remembering which of them have been ---- */
 
-static int32_t build_unique(lfm2__schema *c, const lfm2__shape *s, int32_t end)
+typedef struct few {
+    lfm2__text values[MAX_UNIQUE];
+    int32_t n;
+    int too_many;
+} few;
+
+/* Number of a value, which is entered if it is new. Equal values have one text. */
+static int32_t value_number(few *f, lfm2__text t)
 {
-    const lfm2__json *values[MAX_UNIQUE];
-    int32_t n = 0;
-    const lfm2__literals *goal = goal_at(c, s, 0);
-    int few = n_different(s) == 0 && s->contains == NULL;
-    for (lfm2__shapes *a = few ? lfm2__schema_expand(c, goal) : NULL; a != NULL && few; a = a->rest) {
-        const size_t n_values = a->shape.is_const ? 1 : lfm2__json_size(a->shape.choices);
-        if (a->shape.choices == NULL) few = 0;
-        for (size_t i = 0; few && i < n_values; i++) {
+    for (int32_t i = 0; i < f->n; i++) {
+        if (f->values[i].n == t.n && memcmp(f->values[i].s, t.s, t.n) == 0) return i;
+    }
+    if (f->n == MAX_UNIQUE) f->too_many = 1;
+    else f->values[f->n++] = t;
+    return f->n - 1;
+}
+
+/* The values that may stand at a place, as bits. */
+static unsigned values_at(lfm2__schema *c, const lfm2__shape *s, int64_t place, few *f)
+{
+    static const struct { unsigned type; lfm2__text text; } words[] = {
+        {LFM2__T_NULL, {"null", 4}}, {LFM2__T_FALSE, {"false", 5}}, {LFM2__T_TRUE, {"true", 4}},
+    };
+    const lfm2__literals *goal = goal_at(c, s, place);
+    unsigned bits = 0;
+    for (lfm2__shapes *a = lfm2__schema_expand(c, goal); a != NULL && c->status == 0 && !f->too_many; a = a->rest) {
+        const size_t n = a->shape.choices == NULL ? 0 : a->shape.is_const ? 1 : lfm2__json_size(a->shape.choices);
+        if (a->shape.choices == NULL) lfm2__schema_exclude(c, &a->shape);
+        if (a->shape.choices == NULL && (a->shape.types & ~(unsigned)(LFM2__T_NULL | LFM2__T_BOOL)) != 0) f->too_many = 1;
+        for (size_t i = 0; i < LFM2__COUNT_OF(words) && a->shape.choices == NULL; i++) {
+            if (a->shape.types & words[i].type) bits |= 1u << value_number(f, words[i].text);
+        }
+        for (size_t i = 0; i < n && c->status == 0 && !f->too_many; i++) {
             const lfm2__json *v = a->shape.is_const ? a->shape.choices : lfm2__json_at(a->shape.choices, i);
+            lfm2__text text;
             int wanted = 1;
             for (const lfm2__literals *l = goal; l != NULL && wanted; l = l->rest) wanted = lfm2__schema_meets(c, v, l->lit) > 0;
-            for (int32_t k = 0; k < n && wanted; k++) wanted = !lfm2__json_equal(values[k], v);
-            if (!wanted) continue;
-            if (n == MAX_UNIQUE) few = 0;
-            else values[n++] = v;
+            if (wanted) lfm2__schema_text(c, v, &text);
+            if (wanted && c->status == 0) bits |= 1u << value_number(f, text);
         }
     }
+    return bits;
+}
+
+static int32_t build_unique(lfm2__schema *c, const lfm2__shape *s, int32_t end)
+{
+    few f = {.n = 0};
+    const int64_t n_diff = n_different(s), n_places = s->max_items >= 0 && s->max_items < MAX_UNIQUE ? s->max_items : MAX_UNIQUE;
+    unsigned at[MAX_UNIQUE]; /* place i: which values */
+    for (int64_t i = 0; i < n_places; i++) {
+        if (i > n_diff) at[i] = at[i - 1];
+        else at[i] = f.too_many || (i > 0 && at[i - 1] == 0) ? 0 : values_at(c, s, i, &f); /* behind a place for nothing there is none */
+    }
     if (c->status < 0) return LFM2__FAIL;
-    if (!few) {
+    if (f.too_many || s->contains != NULL || n_diff > MAX_UNIQUE) {
         (void)lfm2__schema_fail(c, LFM2_ERR_UNSUPPORTED, s->unique_at, "uniqueItems of more than a few given values");
         return LFM2__FAIL;
     }
-    int32_t *behind = lfm2__schema_alloc(c, sizeof(*behind) << n); /* the node behind each set of values */
+    int32_t *behind = lfm2__schema_alloc(c, sizeof(*behind) << f.n); /* the node behind each set of values */
     if (behind == NULL) return LFM2__FAIL;
     const int32_t close = lfm2__g_text(c->g, "]", 1, end);
-    for (int32_t set = (1 << n) - 1; set >= 0; set--) {
+    for (int32_t set = (1 << f.n) - 1; set >= 0; set--) {
         int32_t count = 0;
-        for (int32_t k = 0; k < n; k++) count += set >> k & 1;
+        for (int32_t k = 0; k < f.n; k++) count += set >> k & 1;
         behind[set] = count >= s->min_items && (s->max_items < 0 || count <= s->max_items) ? close : LFM2__FAIL;
-        for (int32_t k = 0; k < n; k++) {
-            if (set >> k & 1) continue;
-            const int32_t one = lfm2__g_value(c, values[k], behind[set | 1 << k]);
+        for (int32_t k = 0; k < f.n && count < n_places; k++) {
+            if ((set >> k & 1) || !(at[count] >> k & 1)) continue;
+            const int32_t one = lfm2__g_text(c->g, f.values[k].s, f.values[k].n, behind[set | 1 << k]);
             behind[set] = lfm2__g_either(c->g, set == 0 ? one : lfm2__g_text(c->g, ", ", 2, one), behind[set]);
         }
     }

@@ -198,21 +198,37 @@ static void max_length(expansion *e, lfm2__shape *s, const lfm2__json *v, const 
     meet_strings(e, s, length(e, 0, count_of(e, v)), negated);
 }
 
+typedef struct known_pattern {
+    const char *text;
+    size_t n;
+    lfm2__dfa *dfa;
+    struct known_pattern *rest;
+} known_pattern;
+
 lfm2__dfa *lfm2__schema_pattern(lfm2__schema *c, const lfm2__json *where, const char *text, size_t n)
 {
+    enum { N_BUCKETS = 256 };
     const char *what = "";
-    lfm2__dfa *d = NULL;
-    if (text == NULL) {
-        (void)lfm2__schema_fail(c, LFM2_ERR_FORMAT, where, "not a pattern");
-        return NULL;
+    uint32_t hash = 2166136261u;
+    if (c->status == 0 && text == NULL) (void)lfm2__schema_fail(c, LFM2_ERR_FORMAT, where, "not a pattern");
+    if (c->patterns == NULL) c->patterns = lfm2__schema_alloc(c, N_BUCKETS * sizeof(struct known_pattern *));
+    if (c->status < 0) return NULL;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+    known_pattern **bucket = &c->patterns[(hash ^ hash >> 16) % N_BUCKETS];
+    for (const known_pattern *p = *bucket; p != NULL; p = p->rest) {
+        if (p->n == n && memcmp(p->text, text, n) == 0) return p->dfa;
     }
-    int rc = lfm2__dfa_from_pattern(c->rt, text, n, &d, &what);
-    if (rc == LFM2_ERR_NOMEM || rc == LFM2_ERR_ABORTED) return lfm2__schema_keep(c, rc, NULL);
-    if (rc < 0) {
+    known_pattern *p = lfm2__schema_alloc(c, sizeof(*p));
+    if (p == NULL) return NULL;
+    *p = (known_pattern){.text = text, .n = n, .rest = *bucket};
+    const int rc = lfm2__dfa_from_pattern(c->rt, text, n, &p->dfa, &what);
+    if (rc < 0 && rc != LFM2_ERR_NOMEM && rc != LFM2_ERR_ABORTED) {
         (void)lfm2__schema_fail(c, rc, where, what);
         return NULL;
     }
-    return lfm2__schema_keep(c, 0, d);
+    p->dfa = lfm2__schema_keep(c, rc, p->dfa);
+    if (p->dfa != NULL) *bucket = p;
+    return p->dfa;
 }
 
 static void pattern(expansion *e, lfm2__shape *s, const lfm2__json *v, const lfm2__json *schema, int negated)
@@ -323,7 +339,7 @@ static void contains(expansion *e, lfm2__shape *s, const lfm2__json *v, const lf
 /* Where "items" begins, and what it is: behind prefixItems, or in draft 7 behind an array of items. */
 static void item_lists(const lfm2__schema *c, const lfm2__json *schema, const lfm2__json **prefix, const lfm2__json **others)
 {
-    const lfm2__json *items = lfm2__json_get(schema, "items");
+    const lfm2__json *items = lfm2__schema_other_items(schema);
     *prefix = lfm2__json_get(schema, "prefixItems");
     *others = items;
     if (lfm2__json_typeof(items) == LFM2__JSON_ARRAY) {
@@ -350,7 +366,7 @@ static void put_object_rule(expansion *e, lfm2__shape *s, const lfm2__json *sche
     if (r == NULL) return;
     r->properties = lfm2__json_get(schema, "properties");
     r->patterns = lfm2__json_get(schema, "patternProperties");
-    r->additional = lfm2__json_get(schema, "additionalProperties");
+    r->additional = lfm2__schema_other_properties(schema);
     r->rest = s->objects;
     if (r->properties != NULL || r->patterns != NULL || r->additional != NULL) s->objects = r;
 }
@@ -456,12 +472,38 @@ static const todo *conditional(expansion *e, const lfm2__json *schema, int negat
     return do_choice(e, both, rest);
 }
 
+/* What is evaluated by the keywords of the same schema only, so that nothing else has to be asked. */
+static int evaluates_alone(const lfm2__json *schema, int of_items)
+{
+    static const char *const others[] = {"$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependentSchemas", "$dynamicRef", "$recursiveRef"};
+    for (size_t i = 0; i < LFM2__COUNT_OF(others); i++) {
+        if (lfm2__json_get(schema, others[i]) != NULL) return 0;
+    }
+    return !of_items || lfm2__json_get(schema, "contains") == NULL;
+}
+
+const lfm2__json *lfm2__schema_other_properties(const lfm2__json *schema)
+{
+    const lfm2__json *others = lfm2__json_get(schema, "additionalProperties");
+    return others != NULL ? others : evaluates_alone(schema, 0) ? lfm2__json_get(schema, "unevaluatedProperties") : NULL;
+}
+
+const lfm2__json *lfm2__schema_other_items(const lfm2__json *schema)
+{
+    const lfm2__json *others = lfm2__json_get(schema, "items");
+    return others != NULL ? others : evaluates_alone(schema, 1) ? lfm2__json_get(schema, "unevaluatedItems") : NULL;
+}
+
 static void refuse_unknown(expansion *e, const lfm2__json *schema)
 {
-    static const char *const refused[] = {"unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef"};
+    static const struct { const char *name, *covered; int alone; } refused[] = {
+        {"unevaluatedProperties", "additionalProperties", 1}, {"unevaluatedItems", "items", 2}, {"$dynamicRef", NULL, 0}, {"$recursiveRef", NULL, 0},
+    };
     for (size_t i = 0; i < LFM2__COUNT_OF(refused); i++) {
-        const lfm2__json *v = lfm2__json_get(schema, refused[i]);
+        const lfm2__json *v = lfm2__json_get(schema, refused[i].name);
         if (v == NULL || (lfm2__json_typeof(v) == LFM2__JSON_BOOL && lfm2__json_bool(v))) continue;
+        if (refused[i].covered != NULL && lfm2__json_get(schema, refused[i].covered) != NULL) continue; /* everything is evaluated */
+        if (refused[i].alone > 0 && evaluates_alone(schema, refused[i].alone == 2)) continue;
         (void)unsupported(e, v, "this keyword");
     }
 }
@@ -536,7 +578,7 @@ static const choice *key_fails(expansion *e, const lfm2__json *schema, const cho
         v = lfm2__json_get(schema, hard[i]);
         if (lfm2__json_size(v) > 0) (void)unsupported(e, v, "the negation of this keyword");
     }
-    v = lfm2__json_get(schema, "additionalProperties");
+    v = lfm2__schema_other_properties(schema);
     if (v != NULL && !(lfm2__json_typeof(v) == LFM2__JSON_BOOL && lfm2__json_bool(v))) {
         (void)unsupported(e, v, "the negation of additionalProperties");
     }
@@ -633,9 +675,10 @@ static void put_failure(expansion *e, lfm2__shape *s, const lfm2__json *schema, 
 
 /* ---- The whole goal ---- */
 
-static int was_met(const lfm2__literals *met, lfm2__literal lit)
+static int was_met(expansion *e, const lfm2__literals *met, lfm2__literal lit)
 {
     for (; met != NULL; met = met->rest) {
+        lfm2__schema_work(e->c, 1);
         if (met->lit.schema == lit.schema && met->lit.negated == lit.negated) return 1;
     }
     return 0;
@@ -644,7 +687,7 @@ static int was_met(const lfm2__literals *met, lfm2__literal lit)
 static const todo *put_literal(expansion *e, lfm2__shape *s, lfm2__literal lit, const todo *rest)
 {
     const lfm2__json_type type = lfm2__json_typeof(lit.schema);
-    if (e->c->status < 0 || was_met(s->met, lit)) return rest;
+    if (e->c->status < 0 || was_met(e, s->met, lit)) return rest;
     s->met = lfm2__literals_add(e->c, s->met, lit);
     if (type == LFM2__JSON_BOOL) {
         if (lfm2__json_bool(lit.schema) == (lit.negated != 0)) s->types = 0;
@@ -730,6 +773,23 @@ lfm2__shapes *lfm2__schema_expand(lfm2__schema *c, const lfm2__literals *goal)
     return c->status == 0 ? e.shapes : NULL;
 }
 
+/* The strings among the values of a shape. */
+static lfm2__dfa *given_names(expansion *e, const lfm2__shape *s)
+{
+    const size_t n = s->is_const ? 1 : lfm2__json_size(s->choices);
+    lfm2__text *texts = lfm2__schema_alloc(e->c, (n + 1) * sizeof(*texts));
+    int32_t n_texts = 0;
+    for (size_t i = 0; i < n && e->c->status == 0; i++) {
+        const lfm2__json *v = s->is_const ? s->choices : lfm2__json_at(s->choices, i);
+        int good = lfm2__json_typeof(v) == LFM2__JSON_STRING;
+        for (const lfm2__literals *l = s->met; l != NULL && good; l = l->rest) {
+            if (l->lit.negated == 0 || l->lit.negated == 1) good = lfm2__schema_meets(e->c, v, l->lit) > 0;
+        }
+        if (good) texts[n_texts].s = lfm2__json_str(v, &texts[n_texts].n), n_texts++;
+    }
+    return e->c->status < 0 ? NULL : lfm2__schema_texts(e->c, texts, n_texts);
+}
+
 /* Names are strings: each alternative of the schema says which. */
 static void property_names(expansion *e, lfm2__shape *s, const lfm2__json *schema)
 {
@@ -737,12 +797,10 @@ static void property_names(expansion *e, lfm2__shape *s, const lfm2__json *schem
     lfm2__dfa *all = NULL;
     int any = 0;
     for (lfm2__shapes *a = lfm2__schema_expand(e->c, lfm2__literals_add(e->c, NULL, lit)); a != NULL && e->c->status == 0; a = a->rest) {
-        lfm2__dfa *d = a->shape.strings;
         if (!(a->shape.types & LFM2__T_STRING)) continue;
-        if (a->shape.choices != NULL || a->shape.excluded != NULL) {
-            (void)unsupported(e, schema, "lists of values as names");
-            return;
-        }
+        if (a->shape.choices == NULL) lfm2__schema_exclude(e->c, &a->shape);
+        lfm2__dfa *d = a->shape.choices != NULL ? given_names(e, &a->shape) : a->shape.strings;
+        if (e->c->status < 0) return;
         if (d == NULL) any = 1;
         else if (all == NULL) all = d;
         else {

@@ -356,5 +356,5 @@ int32_t lfm2__g_number(lfm2__schema *c, const lfm2__shape *s, int32_t next)
     lfm2__dfa *d = lfm2__numbers_all(c, types == LFM2__T_INTEGER);
     if (types == LFM2__T_FRACTION) d = lfm2__dfa_except(c, d, integral(c));
     d = lfm2__dfa_meet(c, d, s->numbers);
-    return c->status < 0 ? LFM2__FAIL : lfm2__g_dfa(c->g, d, plain_class, c, next);
+    return c->status < 0 ? LFM2__FAIL : lfm2__g_dfa_rule(c, d, plain_class, 0, next);
 }

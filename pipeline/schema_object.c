@@ -6,31 +6,22 @@
 
 #include "base/runtime_impl.h"
 
-enum { MAX_CELLS = 200000, MAX_CLASSES = 64, MAX_NAMED = 20000 };
+enum { MAX_CELLS = 200000, MAX_CLASSES = 64, MAX_NAMED = 4000 };
 
 /* ---- Which properties there are ---- */
 
-typedef struct named {
-    const char *key;
-    size_t n;
-} named;
-
-static int is_key(const named *k, const char *key, size_t n)
+static void add_named(lfm2__schema *c, lfm2__text *list, int32_t *n_list, const char *key, size_t n)
 {
-    return k->n == n && memcmp(k->key, key, n) == 0;
-}
-
-static void add_named(lfm2__schema *c, named *list, int32_t *n_list, const char *key, size_t n)
-{
+    lfm2__schema_work(c, *n_list);
     for (int32_t i = 0; i < *n_list; i++) {
-        if (is_key(&list[i], key, n)) return;
+        if (list[i].n == n && memcmp(list[i].s, key, n) == 0) return;
     }
     if (*n_list == MAX_NAMED) (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, c->root, "too many properties");
-    else list[(*n_list)++] = (named){key, n};
+    else list[(*n_list)++] = (lfm2__text){key, n};
 }
 
 /* Rules are listed last first; names come in the order of the document. */
-static void add_properties(lfm2__schema *c, const lfm2__object_rule *r, named *list, int32_t *n_list)
+static void add_properties(lfm2__schema *c, const lfm2__object_rule *r, lfm2__text *list, int32_t *n_list)
 {
     void *it = NULL;
     const char *key;
@@ -41,19 +32,19 @@ static void add_properties(lfm2__schema *c, const lfm2__object_rule *r, named *l
     while (lfm2__json_next(r->properties, &it, &key, &n, &v)) add_named(c, list, n_list, key, n);
 }
 
-static void add_keys(lfm2__schema *c, const lfm2__key_rule *r, named *list, int32_t *n_list)
+static void add_keys(lfm2__schema *c, const lfm2__key_rule *r, lfm2__text *list, int32_t *n_list)
 {
     if (r == NULL) return;
     add_keys(c, r->rest, list, n_list);
     add_named(c, list, n_list, r->key, r->n);
 }
 
-static named *list_names(lfm2__schema *c, const lfm2__shape *s, int32_t *n_list)
+static lfm2__text *list_names(lfm2__schema *c, const lfm2__shape *s, int32_t *n_list)
 {
     size_t cap = 1;
     for (const lfm2__object_rule *r = s->objects; r != NULL; r = r->rest) cap += lfm2__json_size(r->properties);
     for (const lfm2__key_rule *k = s->keys; k != NULL; k = k->rest) cap++;
-    named *list = lfm2__schema_alloc(c, cap * sizeof(*list));
+    lfm2__text *list = lfm2__schema_alloc(c, cap * sizeof(*list));
     *n_list = 0;
     if (list == NULL) return NULL;
     add_properties(c, s->objects, list, n_list);
@@ -82,6 +73,7 @@ const lfm2__literals *lfm2__schema_key_goal(lfm2__schema *c, const lfm2__shape *
     }
     int required = 0;
     for (const lfm2__key_rule *k = s->keys; k != NULL; k = k->rest) {
+        lfm2__schema_work(c, 1);
         if (k->n != n || memcmp(k->key, key, n) != 0) continue;
         if (k->forbidden) *state = -1;
         required |= k->required;
@@ -127,15 +119,11 @@ static int32_t split(lfm2__schema *c, name_class *list, int32_t n, lfm2__dfa *pa
     return n_kept;
 }
 
-static int32_t list_classes(lfm2__schema *c, const lfm2__shape *s, const named *known, int32_t n_known, name_class *list)
+static int32_t list_classes(lfm2__schema *c, const lfm2__shape *s, const lfm2__text *known, int32_t n_known, name_class *list)
 {
     int32_t n = 1, n_kept = 0;
     list[0] = (name_class){.names = s->names};
-    for (int32_t i = 0; i < n_known && c->status == 0; i++) {
-        lfm2__dfa *d = NULL;
-        const int rc = lfm2__dfa_from_text(c->rt, known[i].key, known[i].n, &d);
-        list[0].names = lfm2__dfa_except(c, list[0].names, lfm2__schema_keep(c, rc, d));
-    }
+    if (n_known > 0) list[0].names = lfm2__dfa_except(c, s->names, lfm2__schema_texts(c, known, n_known));
     for (const lfm2__object_rule *r = s->objects; r != NULL && c->status == 0; r = r->rest) {
         void *it = NULL;
         const char *pattern;
@@ -208,24 +196,20 @@ static void build_others(lfm2__schema *c, const name_class *list, int32_t n, con
 }
 
 /* The named ones, from the last to the first. nodes[]: what comes behind, for each count; in the end what begins. */
-static void build_named(lfm2__schema *c, const lfm2__shape *s, const named *list, int32_t n, const counts *k, int32_t *nodes)
+static void build_named(lfm2__schema *c, const lfm2__shape *s, const lfm2__text *list, int32_t n, const counts *k, int32_t *nodes)
 {
     for (int32_t i = n; i-- > 0 && c->status == 0;) {
         int state;
-        const lfm2__literals *goal = lfm2__schema_key_goal(c, s, list[i].key, list[i].n, &state);
+        const lfm2__literals *goal = lfm2__schema_key_goal(c, s, list[i].s, list[i].n, &state);
         if (state == -1) continue;
         if (state == -2) {
             for (int32_t m = 0; m <= k->top; m++) nodes[m] = LFM2__FAIL;
             return;
         }
         const int32_t value = lfm2__schema_rule(c, goal), pair = lfm2__g_rule(c->g);
-        lfm2__dfa *d = NULL;
-        const int rc = lfm2__dfa_from_text(c->rt, list[i].key, list[i].n, &d);
-        if (rc < 0 && c->status == 0) c->status = rc;
         if (c->status < 0) return;
         const int32_t behind = lfm2__g_text(c->g, ": ", 2, lfm2__g_call(c->g, value, LFM2__END));
-        lfm2__g_define(c->g, pair, lfm2__g_string(c, d, behind));
-        lfm2__dfa_destroy(d);
+        lfm2__g_define(c->g, pair, lfm2__g_key(c, list[i].s, list[i].n, behind));
         for (int32_t m = 0; m <= k->top; m++) { /* upwards: nodes[m + 1] is still that behind this property */
             const int full = k->max >= 0 && m >= k->max;
             const int32_t with = full ? LFM2__FAIL : comma(c, m, lfm2__g_call(c->g, pair, nodes[one_more(k, m)]));
@@ -238,13 +222,13 @@ int32_t lfm2__g_object(lfm2__schema *c, const lfm2__shape *s, int32_t next)
 {
     int32_t n = 0, n_classes = 0, n_required = 0;
     name_class *classes = lfm2__schema_alloc(c, MAX_CLASSES * sizeof(*classes));
-    named *list = list_names(c, s, &n);
+    lfm2__text *list = list_names(c, s, &n);
     counts k = {.min = s->min_properties, .max = s->max_properties};
     if (c->status < 0) return LFM2__FAIL;
     if (!is_closed(s)) n_classes = list_classes(c, s, list, n, classes);
     for (int32_t i = 0; i < n; i++) {
         int state;
-        (void)lfm2__schema_key_goal(c, s, list[i].key, list[i].n, &state);
+        (void)lfm2__schema_key_goal(c, s, list[i].s, list[i].n, &state);
         n_required += state == 1;
     }
     /* Names that are not known are not remembered, so that one may come twice: they can be counted on for one property only. */

@@ -64,13 +64,62 @@ static int32_t char_node(void *ctx, lfm2_grammar *g, lfm2__cp_range *ranges, int
     return lfm2__g_call(g, r->rule, next);
 }
 
+typedef struct dfa_rule {
+    const lfm2__dfa *d;
+    lfm2__class_fn *class_node;
+    uint32_t hash;
+    int32_t rule;
+    struct dfa_rule *rest;
+} dfa_rule;
+
+static uint32_t hash_dfa(const lfm2__dfa *d)
+{
+    const size_t n = (size_t)d->n_states * (size_t)d->n_classes;
+    uint64_t h = 0;
+    for (size_t i = 0; i < n; i++) h = (h ^ (uint32_t)d->next[i]) * 0x9e3779b97f4a7c15u, h ^= h >> 29;
+    return (uint32_t)(h >> 16);
+}
+
+static int is_same(const lfm2__dfa *a, const lfm2__dfa *b)
+{
+    const size_t n = (size_t)a->n_states, k = (size_t)a->n_classes;
+    return a == b || (a->n_states == b->n_states && a->n_classes == b->n_classes && memcmp(a->accepts, b->accepts, n) == 0 &&
+                      memcmp(a->bounds, b->bounds, k * sizeof(*a->bounds)) == 0 && memcmp(a->next, b->next, n * k * sizeof(*a->next)) == 0);
+}
+
+int32_t lfm2__g_dfa_rule(lfm2__schema *c, const lfm2__dfa *d, lfm2__class_fn *class_node, int quoted, int32_t next)
+{
+    if (c->status < 0) return LFM2__FAIL;
+    const uint32_t hash = hash_dfa(d);
+    dfa_rule *r = c->dfa_rules;
+    while (r != NULL && !(r->hash == hash && r->class_node == class_node && is_same(r->d, d))) r = r->rest;
+    if (r == NULL) {
+        r = lfm2__schema_alloc(c, sizeof(*r));
+        if (r == NULL) return LFM2__FAIL;
+        *r = (dfa_rule){d, class_node, hash, lfm2__g_rule(c->g), c->dfa_rules};
+        c->dfa_rules = r;
+        const int32_t end = quoted ? lfm2__g_text(c->g, "\"", 1, LFM2__END) : LFM2__END;
+        const int32_t body = lfm2__g_dfa(c->g, d, class_node, c, end);
+        lfm2__g_define(c->g, r->rule, quoted ? lfm2__g_text(c->g, "\"", 1, body) : body);
+    }
+    return lfm2__g_call(c->g, r->rule, next);
+}
+
+int32_t lfm2__g_key(lfm2__schema *c, const char *key, size_t n, int32_t next)
+{
+    lfm2__str s;
+    lfm2__str_init(&s, c->rt);
+    lfm2__json_put_string(&s, key, n);
+    if (s.status < 0 && c->status == 0) c->status = s.status;
+    const int32_t node = c->status < 0 ? LFM2__FAIL : lfm2__g_text(c->g, s.data, s.n, next);
+    lfm2__str_fini(&s);
+    return node;
+}
+
 int32_t lfm2__g_string(lfm2__schema *c, const lfm2__dfa *d, int32_t next)
 {
     if (c->status < 0) return LFM2__FAIL;
-    if (d != NULL) {
-        const int32_t quote = lfm2__g_text(c->g, "\"", 1, next);
-        return lfm2__g_text(c->g, "\"", 1, lfm2__g_dfa(c->g, d, char_node, c, quote));
-    }
+    if (d != NULL) return lfm2__g_dfa_rule(c, d, char_node, 1, next);
     if (c->any_string < 0) {
         lfm2__cp_range all = {0, 0x10ffff};
         c->any_string = lfm2__g_rule(c->g);
@@ -105,7 +154,7 @@ int32_t lfm2__g_string_shape(lfm2__schema *c, const lfm2__shape *s, int32_t next
 #define HOST LABEL "(\\." LABEL ")*"
 #define ATOM "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+"
 #define PCT "%[0-9a-fA-F]{2}"
-#define UNRESERVED "a-zA-Z0-9._~!$&'()*+,;=-"
+#define UNRESERVED "a-zA-Z0-9._~!$&'()*+,;=\\-"
 #define PCHAR "([" UNRESERVED ":@]|" PCT ")"
 #define AUTHORITY "(([" UNRESERVED ":]|" PCT ")*@)?(\\[" IPV6 "\\]|([" UNRESERVED "]|" PCT ")*)(:[0-9]*)?"
 #define PATH_ABEMPTY "(/" PCHAR "*)*"

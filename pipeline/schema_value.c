@@ -48,16 +48,18 @@ int lfm2__json_equal(const lfm2__json *a, const lfm2__json *b)
     return 1;
 }
 
-int32_t lfm2__g_value(lfm2__schema *c, const lfm2__json *value, int32_t next)
+void lfm2__schema_text(lfm2__schema *c, const lfm2__json *value, lfm2__text *out)
 {
-    char *text = NULL;
-    size_t n = 0;
-    if (c->status < 0) return LFM2__FAIL;
-    c->status = lfm2__json_dumps(c->rt, value, &text, &n);
-    if (c->status < 0) return LFM2__FAIL;
-    const int32_t node = lfm2__g_text(c->g, text, n, next);
-    lfm2__free(c->rt, text);
-    return node;
+    lfm2__str s;
+    lfm2__str_init(&s, c->rt);
+    lfm2__json_put_plain(&s, value);
+    if (s.status < 0 && c->status == 0) c->status = s.status;
+    char *text = c->status < 0 ? NULL : lfm2__schema_alloc(c, s.n + 1);
+    if (text != NULL) {
+        memcpy(text, s.data, s.n);
+        *out = (lfm2__text){text, s.n};
+    }
+    lfm2__str_fini(&s);
 }
 
 /* ---- Whether a value meets a schema ---- */
@@ -91,8 +93,10 @@ static int meets_type(const lfm2__json *v, const lfm2__json *type)
     return 0;
 }
 
-static int is_one_of(const lfm2__json *v, const lfm2__json *values)
+static int is_one_of(lfm2__schema *c, const lfm2__json *v, const lfm2__json *values)
 {
+    if (values == c->taken_from && v == c->taken) return 1;
+    lfm2__schema_work(c, (int64_t)lfm2__json_size(values));
     for (size_t i = 0; i < lfm2__json_size(values); i++) {
         if (lfm2__json_equal(v, lfm2__json_at(values, i))) return 1;
     }
@@ -148,7 +152,7 @@ static int meets_strings(lfm2__schema *c, const char *s, size_t n, const lfm2__j
 static int meets_array(lfm2__schema *c, const lfm2__json *v, const lfm2__json *schema, int depth)
 {
     const size_t n = lfm2__json_size(v);
-    const lfm2__json *k, *others = lfm2__json_get(schema, "items"), *prefix = c->draft7 ? NULL : lfm2__json_get(schema, "prefixItems");
+    const lfm2__json *k, *others = lfm2__schema_other_items(schema), *prefix = c->draft7 ? NULL : lfm2__json_get(schema, "prefixItems");
     if (lfm2__json_typeof(others) == LFM2__JSON_ARRAY) {
         prefix = others;
         others = lfm2__json_get(schema, "additionalItems");
@@ -199,7 +203,7 @@ static int meets_dependencies(lfm2__schema *c, const lfm2__json *v, const lfm2__
 static int meets_property(lfm2__schema *c, const char *key, size_t n, const lfm2__json *value, const lfm2__json *schema, int depth)
 {
     const lfm2__json *own = lfm2__json_get(lfm2__json_get(schema, "properties"), key);
-    const lfm2__json *patterns = lfm2__json_get(schema, "patternProperties"), *others = lfm2__json_get(schema, "additionalProperties");
+    const lfm2__json *patterns = lfm2__json_get(schema, "patternProperties"), *others = lfm2__schema_other_properties(schema);
     int known = own != NULL;
     if (own != NULL && !meets(c, value, own, depth)) return 0;
     void *it = NULL;
@@ -266,6 +270,7 @@ static int meets(lfm2__schema *c, const lfm2__json *v, const lfm2__json *schema,
 {
     const lfm2__json *k;
     size_t n = 0;
+    lfm2__schema_work(c, 10);
     if (c->status < 0) return 0;
     if (++depth > MAX_DEPTH) {
         (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, schema, "nested too deeply");
@@ -282,7 +287,7 @@ static int meets(lfm2__schema *c, const lfm2__json *v, const lfm2__json *schema,
         if (c->draft7) return 1;
     }
     if ((k = lfm2__json_get(schema, "type")) != NULL && !meets_type(v, k)) return 0;
-    if ((k = lfm2__json_get(schema, "enum")) != NULL && !is_one_of(v, k)) return 0;
+    if ((k = lfm2__json_get(schema, "enum")) != NULL && !is_one_of(c, v, k)) return 0;
     if ((k = lfm2__json_get(schema, "const")) != NULL && !lfm2__json_equal(v, k)) return 0;
     if (is_number(v) && !meets_numbers(c, v, schema)) return 0;
     const char *text = lfm2__json_str(v, &n);
@@ -294,6 +299,7 @@ static int meets(lfm2__schema *c, const lfm2__json *v, const lfm2__json *schema,
 
 int lfm2__schema_meets(lfm2__schema *c, const lfm2__json *value, lfm2__literal lit)
 {
+    c->taken = value;
     const int met = meets(c, value, lit.schema, 0);
     if (c->status < 0) return -1;
     return met != (lit.negated != 0);

@@ -64,6 +64,9 @@ int lfm2__json_field_bool(lfm2_runtime *rt, const char *label, const lfm2__json 
  * *out: freed by lfm2__free(). Returns 0 or LFM2_ERR_NOMEM. */
 int lfm2__json_dumps(lfm2_runtime *rt, const lfm2__json *v, char **out, size_t *out_n) LFM2__NODISCARD;
 
+/* Append a value in the same form, but whole numbers as integers and others as decimals without an exponent where that is short. */
+void lfm2__json_put_plain(lfm2__str *s, const lfm2__json *v);
+
 /* Append n bytes of UTF-8 as a JSON string, quotes included. */
 void lfm2__json_put_string(lfm2__str *s, const char *text, size_t n);
 

@@ -90,20 +90,39 @@ static void put_real(lfm2__str *s, double x)
     }
 }
 
-static void put_value(lfm2__str *s, const lfm2__json *v);
+/* Without an exponent where that is short, and whole numbers as integers. */
+static void put_plain(lfm2__str *s, double x)
+{
+    char digits[20];
+    int exponent;
+    const int n = shortest_digits(fabs(x), digits, &exponent), whole = n <= exponent + 1;
+    if (x == 0) {
+        lfm2__str_put(s, "0", 1);
+    } else if (exponent < -30 || exponent > 30 || (!whole && exponent >= -4)) {
+        put_real(s, x);
+    } else {
+        lfm2__str_puts(s, x < 0 ? "-" : "");
+        lfm2__str_puts(s, exponent < 0 ? "0." : "");
+        for (int i = -1; i > exponent; i--) lfm2__str_put(s, "0", 1);
+        lfm2__str_put(s, digits, (size_t)n);
+        for (int i = n; i <= exponent; i++) lfm2__str_put(s, "0", 1);
+    }
+}
 
-static void put_array(lfm2__str *s, const lfm2__json *v)
+static void put_value(lfm2__str *s, const lfm2__json *v, int plain);
+
+static void put_array(lfm2__str *s, const lfm2__json *v, int plain)
 {
     lfm2__str_put(s, "[", 1);
     const size_t n = lfm2__json_size(v);
     for (size_t i = 0; i < n; i++) {
         if (i > 0) lfm2__str_put(s, ", ", 2);
-        put_value(s, lfm2__json_at(v, i));
+        put_value(s, lfm2__json_at(v, i), plain);
     }
     lfm2__str_put(s, "]", 1);
 }
 
-static void put_object(lfm2__str *s, const lfm2__json *v)
+static void put_object(lfm2__str *s, const lfm2__json *v, int plain)
 {
     lfm2__str_put(s, "{", 1);
     const char *key;
@@ -114,13 +133,13 @@ static void put_object(lfm2__str *s, const lfm2__json *v)
         if (!first) lfm2__str_put(s, ", ", 2);
         lfm2__json_put_string(s, key, key_n);
         lfm2__str_put(s, ": ", 2);
-        put_value(s, val);
+        put_value(s, val, plain);
     }
     lfm2__str_put(s, "}", 1);
 }
 
 /* Recursion is bounded by the parser's: every value comes from a document. */
-static void put_value(lfm2__str *s, const lfm2__json *v)
+static void put_value(lfm2__str *s, const lfm2__json *v, int plain)
 {
     size_t n = 0;
     const char *text;
@@ -128,21 +147,26 @@ static void put_value(lfm2__str *s, const lfm2__json *v)
     case LFM2__JSON_NULL: lfm2__str_puts(s, "null"); break;
     case LFM2__JSON_BOOL: lfm2__str_puts(s, lfm2__json_bool(v) ? "true" : "false"); break;
     case LFM2__JSON_INT: lfm2__str_printf(s, "%lld", (long long)lfm2__json_int(v)); break;
-    case LFM2__JSON_REAL: put_real(s, lfm2__json_number(v)); break;
+    case LFM2__JSON_REAL: (plain ? put_plain : put_real)(s, lfm2__json_number(v)); break;
     case LFM2__JSON_STRING:
         text = lfm2__json_str(v, &n);
         lfm2__json_put_string(s, text, n);
         break;
-    case LFM2__JSON_ARRAY: put_array(s, v); break;
-    case LFM2__JSON_OBJECT: put_object(s, v); break;
+    case LFM2__JSON_ARRAY: put_array(s, v, plain); break;
+    case LFM2__JSON_OBJECT: put_object(s, v, plain); break;
     }
+}
+
+void lfm2__json_put_plain(lfm2__str *s, const lfm2__json *v)
+{
+    put_value(s, v, 1);
 }
 
 int lfm2__json_dumps(lfm2_runtime *rt, const lfm2__json *v, char **out, size_t *out_n)
 {
     lfm2__str s;
     lfm2__str_init(&s, rt);
-    put_value(&s, v);
+    put_value(&s, v, 0);
     const int rc = lfm2__str_take(&s, out, out_n);
     return rc == 0 ? 0 : lfm2__fail(rt, rc, "JSON text: out of memory");
 }
