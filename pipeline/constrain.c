@@ -192,9 +192,10 @@ int lfm2_constraint_create(const lfm2_grammar *g, const lfm2_vocab_order *v, lfm
     for (int i = 0; i < N_MASKS; i++) c->masks[i].state = -1;
     c->path = lfm2__calloc(c->rt, (size_t)v->max_bytes + 1, sizeof(*c->path));
     c->narrow = lfm2__calloc(c->rt, (size_t)v->n_words, sizeof(*c->narrow));
-    if (c->path == NULL || c->narrow == NULL || lfm2__matcher_create(g, &c->m) < 0) {
+    const int rc = c->path == NULL || c->narrow == NULL ? LFM2_ERR_NOMEM : lfm2__matcher_create(g, &c->m);
+    if (rc < 0) {
         lfm2_constraint_destroy(c);
-        return LFM2_ERR_NOMEM;
+        return rc;
     }
     c->state = lfm2__matcher_start(c->m);
     *out = c;

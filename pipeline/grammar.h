@@ -86,6 +86,9 @@ void lfm2__g_define(lfm2_grammar *g, int32_t rule, int32_t first);
 /* A body that is a rule, min to max times (max < 0: without end). */
 int32_t lfm2__g_repeat(lfm2_grammar *g, int32_t rule, int32_t min, int32_t max, int32_t next);
 
+/* Errors of a matcher's first state, before anybody relies on the grammar. */
+int lfm2__grammar_try(const lfm2_grammar *g) LFM2__NODISCARD;
+
 /* Check and finish. Returns g->status; LFM2_ERR_FORMAT (a rule was never defined); LFM2_ERR_UNSUPPORTED (left recursion, a loop over nothing);
  * LFM2_ERR_RANGE (the start matches nothing); LFM2_ERR_NOMEM. *rule (may be NULL): the one that is at fault, or -1. */
 int lfm2__grammar_seal(lfm2_grammar *g, int32_t start, int32_t *rule) LFM2__NODISCARD;
@@ -106,10 +109,11 @@ typedef struct lfm2__matcher lfm2__matcher;
 
 #define LFM2__DEAD 0 /* the state from which nothing can be completed */
 
+/* Returns 0; LFM2_ERR_LIMIT (too many ways to go on at one place); LFM2_ERR_NOMEM; so do the calls that make states. */
 int lfm2__matcher_create(const lfm2_grammar *g, lfm2__matcher **out) LFM2__NODISCARD;
 void lfm2__matcher_destroy(lfm2__matcher *m);
 
-/* The first state; the state behind a byte. State numbers stay valid until lfm2__matcher_trim(). Negative: LFM2_ERR_NOMEM. */
+/* The first state; the state behind a byte. State numbers stay valid until lfm2__matcher_trim(). */
 int32_t lfm2__matcher_start(lfm2__matcher *m) LFM2__NODISCARD;
 int32_t lfm2__matcher_next(lfm2__matcher *m, int32_t state, uint8_t byte) LFM2__NODISCARD;
 
@@ -119,7 +123,7 @@ int32_t lfm2__matcher_min_bytes(const lfm2__matcher *m, int32_t state);
 /* 1 if any byte may follow. */
 int lfm2__matcher_goes_on(const lfm2__matcher *m, int32_t state);
 
-/* Forget all states but one, if they have become too many. *state: its new number. Returns 1 if it did, 0 if not, or LFM2_ERR_NOMEM. */
+/* Forget all states but one, if they have become too many. *state: its new number. Returns 1 if it did, 0 if not. */
 int lfm2__matcher_trim(lfm2__matcher *m, int32_t *state) LFM2__NODISCARD;
 
 #endif

@@ -424,7 +424,7 @@ static int build_rules(parser *p, lfm2_grammar *g)
     if (start < 0 && g->status == 0) return lfm2__fail(p->rt, LFM2_ERR_FORMAT, "grammar: it has no rule \"root\"");
     const int rc = lfm2__grammar_seal(g, start, &at_fault);
     if (rc == LFM2_ERR_RANGE) return lfm2__fail(p->rt, rc, "grammar: nothing can match the rule \"root\"");
-    return rc < 0 ? blame(p, rc, at_fault) : 0;
+    return rc < 0 ? blame(p, rc, at_fault) : lfm2__grammar_try(g);
 }
 
 int lfm2_grammar_from_gbnf(lfm2_runtime *rt, const char *text, size_t n, lfm2_grammar **out)

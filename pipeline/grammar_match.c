@@ -10,7 +10,9 @@
 #include "pipeline/list.h"
 
 enum {
-    MAX_PLACES = 4096,   /* of a state: an ambiguous grammar loses what is beyond them, which narrows what may come and never widens it */
+    MAX_PLACES = 4096,   /* of a state: a very ambiguous grammar loses what is beyond them, but never its shortest end; which narrows
+                            what may come and never widens it */
+    MAX_FOLLOWED = 1 << 18, /* steps without a byte to make one state */
     TRIM_STATES = 4096,  /* beyond them trim() forgets */
     TRIM_FRAMES = 1 << 18,
     TRIM_PLACES = 1 << 20,
@@ -51,7 +53,8 @@ struct lfm2__matcher {
     int32_t n_classes;
     int32_t start;
     place *fresh; /* [MAX_PLACES]: of the state that is being made */
-    int32_t n_fresh;
+    int32_t n_fresh, n_followed;
+    int32_t least; /* min_bytes of the best of them */
     place *todo;  /* places that are still to be followed */
     int32_t n_todo, cap_todo;
     place *seen;  /* hash set of SPLIT and CALL places followed, marked by seen_mark */
@@ -182,13 +185,27 @@ static void put_off(lfm2__matcher *m, int32_t node, int32_t frame_no)
     m->todo[m->n_todo++] = (place){node, frame_no};
 }
 
+static int32_t way(const lfm2__matcher *m, place p)
+{
+    const int32_t here = m->g->min_bytes[p.node], below = m->frames[p.frame].min_bytes;
+    return here > LFM2__NEVER - below ? LFM2__NEVER : here + below;
+}
+
+static void keep(lfm2__matcher *m, place p)
+{
+    const int32_t left = way(m, p);
+    if (m->n_fresh < MAX_PLACES) m->fresh[m->n_fresh++] = p;
+    else if (left < m->least) m->fresh[MAX_PLACES - 1] = p;
+    if (left < m->least) m->least = left;
+}
+
 /* One place: kept if it waits for a byte, replaced by what it leads to otherwise. */
 static void follow(lfm2__matcher *m, place p)
 {
     const lfm2__node *n = &m->g->nodes[p.node];
     if (!is_new(m, p)) return;
     if (n->kind == LFM2__NODE_BYTES || (n->kind == LFM2__NODE_END && p.frame == 0)) {
-        if (m->n_fresh < MAX_PLACES) m->fresh[m->n_fresh++] = p;
+        keep(m, p);
     } else if (n->kind == LFM2__NODE_END) {
         put_off(m, m->frames[p.frame].node, m->frames[p.frame].parent);
     } else if (n->kind == LFM2__NODE_SPLIT) {
@@ -201,7 +218,8 @@ static void follow(lfm2__matcher *m, place p)
 
 static void begin(lfm2__matcher *m)
 {
-    m->n_fresh = m->n_todo = m->n_seen = 0;
+    m->n_fresh = m->n_todo = m->n_seen = m->n_followed = 0;
+    m->least = LFM2__NEVER;
     if (++m->seen_mark == 0) { /* once in 2^32 states the old marks have to go */
         if (m->seen_marks != NULL) memset(m->seen_marks, 0, (size_t)m->cap_seen * sizeof(*m->seen_marks));
         m->seen_mark = 1;
@@ -219,8 +237,8 @@ static int32_t shortest(const lfm2__matcher *m, const place *p, int32_t n)
 {
     int32_t best = LFM2__NEVER;
     for (int32_t i = 0; i < n; i++) {
-        const int32_t here = m->g->min_bytes[p[i].node], below = m->frames[p[i].frame].min_bytes;
-        if (here < LFM2__NEVER - below && here + below < best) best = here + below;
+        const int32_t left = way(m, p[i]);
+        if (left < best) best = left;
     }
     return best;
 }
@@ -242,7 +260,10 @@ static int32_t add_state(lfm2__matcher *m, const place *p, int32_t n)
 /* Follow what was put off, and find or make the state of what waits for a byte. */
 static int32_t finish(lfm2__matcher *m)
 {
-    while (m->n_todo > 0 && !m->failed) follow(m, m->todo[--m->n_todo]);
+    while (m->n_todo > 0 && !m->failed) {
+        if (++m->n_followed > MAX_FOLLOWED) return lfm2__fail(m->rt, LFM2_ERR_LIMIT, "grammar: too many ways to go on at one place");
+        follow(m, m->todo[--m->n_todo]);
+    }
     if (m->failed) {
         m->failed = 0;
         return LFM2_ERR_NOMEM;
@@ -259,6 +280,7 @@ static int32_t finish(lfm2__matcher *m)
 
 int32_t lfm2__matcher_next(lfm2__matcher *m, int32_t from, uint8_t byte)
 {
+    if (from >= m->n_states) return LFM2_ERR_NOMEM; /* lost when there was no memory to trim */
     state *s = &m->states[from];
     if (s->next == NULL) {
         s->next = lfm2__alloc(m->rt, (size_t)m->n_classes * sizeof(*s->next));
@@ -280,11 +302,12 @@ int32_t lfm2__matcher_next(lfm2__matcher *m, int32_t from, uint8_t byte)
 
 int32_t lfm2__matcher_min_bytes(const lfm2__matcher *m, int32_t i)
 {
-    return m->states[i].min_bytes;
+    return i < m->n_states ? m->states[i].min_bytes : LFM2__NEVER;
 }
 
 int lfm2__matcher_goes_on(const lfm2__matcher *m, int32_t i)
 {
+    if (i >= m->n_states) return 0;
     const state *s = &m->states[i];
     for (int32_t k = 0; k < s->n; k++) {
         if (m->g->nodes[m->places[s->first + k].node].kind == LFM2__NODE_BYTES) return 1;
@@ -338,12 +361,21 @@ int lfm2__matcher_create(const lfm2_grammar *g, lfm2__matcher **out)
     m->rt = g->rt;
     sort_bytes(m);
     m->fresh = lfm2__calloc(g->rt, MAX_PLACES, sizeof(*m->fresh));
-    if (m->fresh == NULL || set_up(m) < 0) {
+    const int rc = m->fresh == NULL ? LFM2_ERR_NOMEM : set_up(m);
+    if (rc < 0) {
         lfm2__matcher_destroy(m);
-        return LFM2_ERR_NOMEM;
+        return rc;
     }
     *out = m;
     return 0;
+}
+
+int lfm2__grammar_try(const lfm2_grammar *g)
+{
+    lfm2__matcher *m = NULL;
+    const int rc = lfm2__matcher_create(g, &m);
+    lfm2__matcher_destroy(m);
+    return rc < 0 ? rc : 0;
 }
 
 static void forget(lfm2__matcher *m)

@@ -310,7 +310,7 @@ int32_t lfm2__schema_rule(lfm2__schema *c, const lfm2__literals *list)
     return g->rule;
 }
 
-static int is_dead_shape(lfm2__schema *c, lfm2__shape *s)
+static int is_dead_shape(lfm2__schema *c, lfm2__shape *s, unsigned types)
 {
     if (s->choices != NULL) {
         int alive = 0;
@@ -326,7 +326,7 @@ static int is_dead_shape(lfm2__schema *c, lfm2__shape *s)
         c->taken_from = before;
         return !alive;
     }
-    unsigned types = s->types;
+    types &= s->types;
     if ((types & LFM2__T_STRING) && s->strings != NULL && lfm2__dfa_is_empty(s->strings)) types &= ~(unsigned)LFM2__T_STRING;
     if ((types & LFM2__T_NUMBER) && s->numbers != NULL && lfm2__dfa_is_empty(s->numbers)) types &= ~(unsigned)LFM2__T_NUMBER;
     if (types & LFM2__T_OBJECT) {
@@ -334,7 +334,7 @@ static int is_dead_shape(lfm2__schema *c, lfm2__shape *s)
             int state;
             if (!k->required) continue;
             const lfm2__literals *value = lfm2__schema_key_goal(c, s, k->key, k->n, &state);
-            if (state < 0 || lfm2__schema_is_dead(c, value)) {
+            if (state < 0 || lfm2__schema_is_dead(c, value, LFM2__T_ANY)) {
                 types &= ~(unsigned)LFM2__T_OBJECT;
                 break;
             }
@@ -343,12 +343,12 @@ static int is_dead_shape(lfm2__schema *c, lfm2__shape *s)
     return types == 0;
 }
 
-int lfm2__schema_is_dead(lfm2__schema *c, const lfm2__literals *list)
+int lfm2__schema_is_dead(lfm2__schema *c, const lfm2__literals *list, unsigned types)
 {
     int dead = 1;
     if (c->status < 0 || c->dead_depth >= DEAD_DEPTH) return 0;
     c->dead_depth++;
-    for (lfm2__shapes *s = lfm2__schema_expand(c, list); s != NULL && dead && c->status == 0; s = s->rest) dead = is_dead_shape(c, &s->shape);
+    for (lfm2__shapes *s = lfm2__schema_expand(c, list); s != NULL && dead && c->status == 0; s = s->rest) dead = is_dead_shape(c, &s->shape, types);
     c->dead_depth--;
     return dead && c->status == 0;
 }
@@ -370,6 +370,7 @@ static int compile(lfm2__schema *c, lfm2_grammar **out)
     if (c->status == 0) {
         c->status = lfm2__grammar_seal(c->g, start, NULL);
         if (c->status == LFM2_ERR_RANGE) lfm2__log(c->rt, LFM2_LOG_ERROR, "json schema: #: no document can be valid");
+        if (c->status == 0) c->status = lfm2__grammar_try(c->g);
     }
     if (c->status < 0) return c->status;
     *out = c->g;

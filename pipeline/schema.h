@@ -113,8 +113,8 @@ int32_t lfm2__schema_rule(lfm2__schema *c, const lfm2__literals *goal);
 /* Put the values that are taken out of a shape into its types and automata. */
 void lfm2__schema_exclude(lfm2__schema *c, lfm2__shape *s);
 
-/* 1 if certainly nothing meets the goal; looks a few levels deep only. */
-int lfm2__schema_is_dead(lfm2__schema *c, const lfm2__literals *goal);
+/* 1 if certainly no value of these types meets the goal; looks a few levels deep only. */
+int lfm2__schema_is_dead(lfm2__schema *c, const lfm2__literals *goal, unsigned types);
 
 const lfm2__literals *lfm2__literals_add(lfm2__schema *c, const lfm2__literals *list, lfm2__literal lit);
 

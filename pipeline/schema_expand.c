@@ -433,7 +433,7 @@ static const todo *dependencies(expansion *e, const lfm2__json *table, const tod
 }
 
 /* Exactly one of them: one holds, the others do not. Where two cannot hold together anyway, nothing needs to be negated. */
-static const choice *one_of(expansion *e, const lfm2__json *list)
+static const choice *one_of(expansion *e, const lfm2__json *list, unsigned types)
 {
     const choice *all = NULL;
     const size_t n = lfm2__json_size(list);
@@ -445,7 +445,7 @@ static const choice *one_of(expansion *e, const lfm2__json *list)
             const lfm2__literal other = {lfm2__json_at(list, k), 0};
             if (k == i) continue;
             const lfm2__literals *both = lfm2__literals_add(e->c, lfm2__literals_add(e->c, NULL, own), other);
-            if (!lfm2__schema_is_dead(e->c, both)) what = do_literal(e, other.schema, 1, what);
+            if (!lfm2__schema_is_dead(e->c, both, types)) what = do_literal(e, other.schema, 1, what);
         }
         all = either(e, do_literal(e, own.schema, 0, what), all);
     }
@@ -538,7 +538,7 @@ static const todo *put_schema(expansion *e, lfm2__shape *s, const lfm2__json *sc
     rest = dependencies(e, lfm2__json_get(schema, "dependentSchemas"), rest);
     rest = dependencies(e, lfm2__json_get(schema, "dependencies"), rest);
     rest = conditional(e, schema, 0, rest);
-    if ((v = lfm2__json_get(schema, "oneOf")) != NULL) rest = do_choice(e, one_of(e, v), rest);
+    if ((v = lfm2__json_get(schema, "oneOf")) != NULL) rest = do_choice(e, one_of(e, v, s->types), rest);
     if ((v = lfm2__json_get(schema, "anyOf")) != NULL) rest = do_choice(e, any_of(e, v, 0), rest);
     if ((v = lfm2__json_get(schema, "not")) != NULL) rest = do_literal(e, v, 1, rest);
     v = lfm2__json_get(schema, "allOf");

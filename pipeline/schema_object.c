@@ -138,7 +138,7 @@ static int32_t list_classes(lfm2__schema *c, const lfm2__shape *s, const lfm2__t
         }
     }
     for (int32_t i = 0; i < n && c->status == 0; i++) {
-        if (has_names(c, &list[i]) && !lfm2__schema_is_dead(c, list[i].goal)) list[n_kept++] = list[i];
+        if (has_names(c, &list[i]) && !lfm2__schema_is_dead(c, list[i].goal, LFM2__T_ANY)) list[n_kept++] = list[i];
     }
     return n_kept;
 }

@@ -31,7 +31,8 @@ LFM2_API void lfm2_grammar_destroy(lfm2_grammar *g); /* NULL is allowed */
 /* Bytes of the shortest text that the grammar accepts. */
 LFM2_API int64_t lfm2_grammar_min_bytes(const lfm2_grammar *g);
 
-/* 1 if the n bytes are a whole text of the grammar; 0 if not; negative: LFM2_ERR_ARG; LFM2_ERR_NOMEM. */
+/* 1 if the n bytes are a whole text of the grammar; 0 if not; negative: LFM2_ERR_ARG; LFM2_ERR_LIMIT (too many ways to go on at one
+ * place of an ambiguous grammar); LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_grammar_matches(const lfm2_grammar *g, const char *text, size_t n);
 
 /* ---- Holding a generation to it ---- */
@@ -46,7 +47,7 @@ LFM2_API void lfm2_vocab_order_destroy(lfm2_vocab_order *v); /* NULL is allowed 
 
 typedef struct lfm2_constraint lfm2_constraint; /* one generation */
 
-/* grammar and order are borrowed while it lives. Returns 0; LFM2_ERR_ARG; LFM2_ERR_NOMEM. */
+/* grammar and order are borrowed while it lives; it is for one thread at a time. Returns 0; LFM2_ERR_ARG; LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_constraint_create(const lfm2_grammar *grammar, const lfm2_vocab_order *order, lfm2_constraint **out);
 LFM2_API void lfm2_constraint_destroy(lfm2_constraint *c); /* NULL is allowed */
 
@@ -55,10 +56,11 @@ LFM2_API void lfm2_constraint_reset(lfm2_constraint *c);
 
 /* Which ids may come next if at most n_left more ids, this one included and an end id not, may be written: bit id % 64 of
  * allow[id / 64], n_words of them, all written. The ids of end_ids are allowed where the text is complete. Afterwards the shortest end
- * can always be reached, if it could before. Returns 0; LFM2_ERR_RANGE (n_left ids do not suffice for the shortest end); LFM2_ERR_NOMEM. */
+ * can always be reached, if it could before. Returns 0; LFM2_ERR_RANGE (n_left ids do not suffice for the shortest end);
+ * LFM2_ERR_LIMIT as above; LFM2_ERR_NOMEM. What is learnt of the grammar is kept, so that calls take memory, within bounds. */
 LFM2_API int lfm2_constraint_allow(lfm2_constraint *c, int32_t n_left, uint64_t *allow, size_t n_words);
 
-/* An id was written. Returns 0; LFM2_ERR_ARG if it was not allowed; LFM2_ERR_NOMEM. */
+/* An id was written. Returns 0; LFM2_ERR_ARG if it was not allowed; LFM2_ERR_LIMIT; LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_constraint_accept(lfm2_constraint *c, int32_t id);
 
 /* 1 if the text so far is complete; *can_go_on (may be NULL): 1 if more may follow. */
