@@ -75,7 +75,8 @@ static int sort_items(lfm2_vocab_order *v)
         for (int32_t lo = 0; lo < n; lo += 2 * width) {
             const int32_t mid = n - lo < width ? n : lo + width, hi = n - lo < 2 * width ? n : lo + 2 * width;
             int32_t a = lo, b = mid;
-            for (int32_t k = lo; k < hi; k++) to[k] = a < mid && (b >= hi || before(v->bytes, &from[a], &from[b])) ? from[a++] : from[b++];
+            for (int32_t k = lo; k < hi; k++) to[k] = a < mid && (b >= hi || before(v->bytes, &from[a], &from[b]))
+                ? from[a++] : from[b++];
         }
         item *swap = from;
         from = to;
@@ -140,7 +141,8 @@ int lfm2_vocab_order_create(lfm2_runtime *rt, const lfm2_tokenizer *tok, lfm2_vo
     if (rc < 0) goto fail;
     compare_neighbours(v);
     if (!writes_all_bytes(v)) {
-        rc = lfm2__fail(rt, LFM2_ERR_UNSUPPORTED, "constraint: the tokenizer has no token for some byte, so that not every text can be ended");
+        rc = lfm2__fail(rt, LFM2_ERR_UNSUPPORTED,
+                        "constraint: the tokenizer has no token for some byte, so that not every text can be ended");
         goto fail;
     }
     *out = v;
@@ -288,7 +290,8 @@ int lfm2_constraint_allow(lfm2_constraint *c, int32_t n_left, uint64_t *allow, s
     if (c == NULL || allow == NULL || n_left < 0) return LFM2_ERR_ARG;
     const int32_t here = lfm2__matcher_min_bytes(c->m, c->state);
     if (here > n_left) {
-        return lfm2__fail(c->rt, LFM2_ERR_RANGE, "constraint: the shortest end is %d bytes away, but only %d tokens are left", (int)here,
+        return lfm2__fail(c->rt, LFM2_ERR_RANGE, "constraint: the shortest end is %d bytes away, but only %d tokens are left",
+                          (int)here,
                           (int)n_left);
     }
     int rc = full_mask(c, &m);

@@ -56,7 +56,8 @@ struct lfm2_grammar {
     int status;         /* 0, or why building has failed; later calls do nothing and return LFM2__FAIL */
 };
 
-/* ---- Building. Errors stick in g->status: build on, look at it at the end. Node and rule numbers that a call returns are valid. ---- */
+/* ---- Building. Errors stick in g->status: build on, look at it at the end. Node and rule numbers that a call returns are valid.
+ * ---- */
 
 int lfm2__grammar_create(lfm2_runtime *rt, int32_t max_nodes, lfm2_grammar **out) LFM2__NODISCARD;
 
@@ -75,7 +76,8 @@ typedef struct lfm2__cp_range {
 /* UTF-8 of one code point of (or, negated, outside of) n ranges, which are sorted by this call; surrogates are left out. */
 int32_t lfm2__g_class(lfm2_grammar *g, lfm2__cp_range *ranges, int32_t n, int negated, int32_t next);
 
-/* A loop: `int32_t loop = lfm2__g_loop(g, next); body = ...(g, ..., loop); lfm2__g_close_loop(g, loop, body);` begins at loop, and is
+/* A loop: `int32_t loop = lfm2__g_loop(g, next); body = ...(g, ..., loop); lfm2__g_close_loop(g, loop, body);` begins at loop, and
+ * is
  * the body any number of times. */
 int32_t lfm2__g_loop(lfm2_grammar *g, int32_t next);
 void lfm2__g_close_loop(lfm2_grammar *g, int32_t loop, int32_t body);
@@ -89,7 +91,8 @@ int32_t lfm2__g_repeat(lfm2_grammar *g, int32_t rule, int32_t min, int32_t max, 
 /* Errors of a matcher's first state, before anybody relies on the grammar. */
 int lfm2__grammar_try(const lfm2_grammar *g) LFM2__NODISCARD;
 
-/* Check and finish. Returns g->status; LFM2_ERR_FORMAT (a rule was never defined); LFM2_ERR_UNSUPPORTED (left recursion, a loop over nothing);
+/* Check and finish. Returns g->status; LFM2_ERR_FORMAT (a rule was never defined); LFM2_ERR_UNSUPPORTED (left recursion, a loop
+ * over nothing);
  * LFM2_ERR_RANGE (the start matches nothing); LFM2_ERR_NOMEM. *rule (may be NULL): the one that is at fault, or -1. */
 int lfm2__grammar_seal(lfm2_grammar *g, int32_t start, int32_t *rule) LFM2__NODISCARD;
 

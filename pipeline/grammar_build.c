@@ -176,7 +176,8 @@ int32_t lfm2__g_texts(lfm2_grammar *g, lfm2__text *texts, int32_t n, int32_t nex
 
 int32_t lfm2__g_token(lfm2_grammar *g, int32_t id, int32_t next)
 {
-    const char text[LFM2__TOKEN_BYTES] = {(char)LFM2__TOKEN_LEAD, (char)(id >> 16 & 0xff), (char)(id >> 8 & 0xff), (char)(id & 0xff)};
+    const char text[LFM2__TOKEN_BYTES] = {(char)LFM2__TOKEN_LEAD, (char)(id >> 16 & 0xff), (char)(id >> 8 & 0xff),
+                                          (char)(id & 0xff)};
     return lfm2__g_text(g, text, sizeof(text), next);
 }
 
@@ -312,7 +313,8 @@ int lfm2_grammar_from_choices(lfm2_runtime *rt, const char *const *choices, int3
     for (int32_t i = 0; i < n_choices && rc == 0; i++) {
         texts[i] = (lfm2__text){choices[i], choices[i] == NULL ? 0 : strlen(choices[i])};
         if (texts[i].n == 0) rc = lfm2__fail(rt, LFM2_ERR_ARG, "choices: number %d is empty", (int)i + 1);
-        else if (lfm2__utf8_valid_n(texts[i].s, texts[i].n) < texts[i].n) rc = lfm2__fail(rt, LFM2_ERR_UTF8, "choices: number %d is not UTF-8", (int)i + 1);
+        else if (lfm2__utf8_valid_n(texts[i].s, texts[i].n) < texts[i].n)
+            rc = lfm2__fail(rt, LFM2_ERR_UTF8, "choices: number %d is not UTF-8", (int)i + 1);
     }
     if (rc == 0) lfm2__g_define(g, rule, lfm2__g_texts(g, texts, n_choices, LFM2__END));
     lfm2__free(rt, texts);

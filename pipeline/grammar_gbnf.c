@@ -26,7 +26,8 @@ typedef enum kind { EMPTY, TEXT, SET, NAME, ROW, EITHER, REPEAT } kind;
 
 typedef struct tree {
     kind kind;
-    int32_t a, b;      /* ROW, EITHER: both parts; REPEAT: a; TEXT: a bytes at offset b of `text`; SET: b ranges from a; NAME: rule a */
+    /* ROW, EITHER: both parts; REPEAT: a; TEXT: a bytes at offset b of `text`; SET: b ranges from a; NAME: rule a */
+    int32_t a, b;
     int32_t min, max;  /* REPEAT; SET: min 1 = negated */
 } tree;
 
@@ -166,7 +167,8 @@ static uint32_t read_hex(parser *p, int n_digits)
     uint32_t v = 0;
     for (int i = 0; i < n_digits; i++) {
         const int c = peek(p);
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' &&
+            c <= 'F' ? c - 'A' + 10 : -1;
         if (digit < 0) {
             fail_at(p, LFM2_ERR_FORMAT, p->at, "a hexadecimal digit should stand here");
             return 0;
@@ -433,7 +435,8 @@ int lfm2_grammar_from_gbnf(lfm2_runtime *rt, const char *text, size_t n, lfm2_gr
     if (rt == NULL || text == NULL || out == NULL) return LFM2_ERR_ARG;
     if (n > MAX_TEXT) return lfm2__fail(rt, LFM2_ERR_LIMIT, "grammar: longer than %d bytes", MAX_TEXT);
     parser p = {.rt = rt, .begin = text, .at = text, .end = text + n, .trees = {.elem_bytes = sizeof(tree), .max = MAX_NODES},
-                .ranges = {.elem_bytes = sizeof(lfm2__cp_range), .max = MAX_TEXT}, .names = {.elem_bytes = sizeof(name), .max = MAX_RULES},
+                .ranges = {.elem_bytes = sizeof(lfm2__cp_range), .max = MAX_TEXT},
+                .names = {.elem_bytes = sizeof(name), .max = MAX_RULES},
                 .text = {.elem_bytes = 1, .max = 4 * MAX_TEXT}};
     const size_t n_valid = lfm2__utf8_valid_n(text, n);
     int rc = n_valid < n ? fail_at(&p, LFM2_ERR_FORMAT, text + n_valid, "not UTF-8") : 0;

@@ -10,8 +10,9 @@
 #include "pipeline/list.h"
 
 enum {
-    MAX_PLACES = 4096,   /* of a state: a very ambiguous grammar loses what is beyond them, but never its shortest end; which narrows
-                            what may come and never widens it */
+    /* of a state: a very ambiguous grammar loses what is beyond them, but never its shortest end: what may come is narrowed,
+     * never widened */
+    MAX_PLACES = 4096,
     MAX_FOLLOWED = 1 << 18, /* steps without a byte to make one state */
     TRIM_STATES = 4096,  /* beyond them trim() forgets */
     TRIM_FRAMES = 1 << 18,
@@ -261,7 +262,8 @@ static int32_t add_state(lfm2__matcher *m, const place *p, int32_t n)
 static int32_t finish(lfm2__matcher *m)
 {
     while (m->n_todo > 0 && !m->failed) {
-        if (++m->n_followed > MAX_FOLLOWED) return lfm2__fail(m->rt, LFM2_ERR_LIMIT, "grammar: too many ways to go on at one place");
+        if (++m->n_followed > MAX_FOLLOWED)
+            return lfm2__fail(m->rt, LFM2_ERR_LIMIT, "grammar: too many ways to go on at one place");
         follow(m, m->todo[--m->n_todo]);
     }
     if (m->failed) {
@@ -339,7 +341,8 @@ static void sort_bytes(lfm2__matcher *m)
 /* The bottom frame, the dead state and the first one. */
 static int set_up(lfm2__matcher *m)
 {
-    if (lfm2__room(m->rt, (void **)&m->frames, 1, &m->cap_frames, sizeof(*m->frames)) < 0 || table_room(m, &m->frame_table, hash_frame) < 0) {
+    if (lfm2__room(m->rt, (void **)&m->frames, 1, &m->cap_frames, sizeof(*m->frames)) < 0 ||
+        table_room(m, &m->frame_table, hash_frame) < 0) {
         return LFM2_ERR_NOMEM;
     }
     m->frames[0] = (frame){LFM2__END, 0, 0};

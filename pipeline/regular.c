@@ -239,7 +239,8 @@ static int combine(const lfm2__dfa *a, const lfm2__dfa *b, int want_both, lfm2__
         if (i % 256 == 0 && lfm2__aborted(rt)) rc = LFM2_ERR_ABORTED;
         if (i >= cap_next && rc >= 0) {
             const int32_t cap = p.cap;
-            int32_t *grown = lfm2__grow(rt, next, (size_t)cap_next * (size_t)k * sizeof(*next), (size_t)cap * (size_t)k * sizeof(*next));
+            int32_t *grown = lfm2__grow(rt, next, (size_t)cap_next * (size_t)k * sizeof(*next),
+                                        (size_t)cap * (size_t)k * sizeof(*next));
             if (grown == NULL) rc = LFM2_ERR_NOMEM;
             else next = grown, cap_next = cap;
         }
@@ -316,7 +317,8 @@ int lfm2__dfa_is_empty(const lfm2__dfa *d)
 /* ---- Into a grammar ---- */
 
 /* The ways out of a state: all classes that lead to the same state are one class. */
-static int32_t edges(lfm2_grammar *g, const lfm2__dfa *d, int32_t state, const int32_t *nodes, lfm2__cp_range *ranges, uint8_t *done,
+static int32_t edges(lfm2_grammar *g, const lfm2__dfa *d, int32_t state, const int32_t *nodes, lfm2__cp_range *ranges,
+                     uint8_t *done,
                      lfm2__class_fn *class_node, void *ctx)
 {
     const int32_t *next = d->next + (size_t)state * (size_t)d->n_classes;

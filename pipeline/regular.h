@@ -25,7 +25,8 @@ typedef struct lfm2__dfa {
 /* A table to be filled; its first bound is 0, its last one is set. Returns 0; LFM2_ERR_LIMIT; LFM2_ERR_NOMEM. */
 int lfm2__dfa_create(lfm2_runtime *rt, int64_t n_states, int64_t n_classes, lfm2__dfa **out) LFM2__NODISCARD;
 
-/* The minimal automaton of one whose states are all reached. Takes d over, also on failure. Returns 0; LFM2_ERR_NOMEM; LFM2_ERR_ABORTED. */
+/* The minimal automaton of one whose states are all reached. Takes d over, also on failure. Returns 0; LFM2_ERR_NOMEM;
+ * LFM2_ERR_ABORTED. */
 int lfm2__dfa_minimize(lfm2__dfa *d, lfm2__dfa **out) LFM2__NODISCARD;
 
 void lfm2__dfa_destroy(lfm2__dfa *d); /* NULL is allowed */
@@ -40,7 +41,8 @@ int lfm2__dfa_from_pattern(lfm2_runtime *rt, const char *pattern, size_t n, lfm2
 int lfm2__dfa_from_table(lfm2_runtime *rt, int32_t n_states, int32_t n_classes, const uint32_t *bounds, const int32_t *next,
                          const uint8_t *accepts, lfm2__dfa **out) LFM2__NODISCARD;
 
-/* Exactly these texts; texts of min..max code points (max < 0: without end). Return 0; LFM2_ERR_UTF8; LFM2_ERR_LIMIT; LFM2_ERR_NOMEM;
+/* Exactly these texts; texts of min..max code points (max < 0: without end). Return 0; LFM2_ERR_UTF8; LFM2_ERR_LIMIT;
+ * LFM2_ERR_NOMEM;
  * LFM2_ERR_ABORTED. */
 int lfm2__dfa_from_texts(lfm2_runtime *rt, const lfm2__text *texts, int32_t n_texts, lfm2__dfa **out) LFM2__NODISCARD;
 int lfm2__dfa_from_length(lfm2_runtime *rt, int64_t min, int64_t max, lfm2__dfa **out) LFM2__NODISCARD;
@@ -54,7 +56,8 @@ int lfm2__dfa_not(const lfm2__dfa *a, lfm2__dfa **out) LFM2__NODISCARD;
 int lfm2__dfa_accepts(const lfm2__dfa *d, const char *text, size_t n);
 int lfm2__dfa_is_empty(const lfm2__dfa *d); /* 1 if it accepts nothing */
 
-/* The language as a grammar, from its first node; next comes behind. class_node() makes the node of one code point out of n ranges. */
+/* The language as a grammar, from its first node; next comes behind. class_node() makes the node of one code point out of n
+ * ranges. */
 typedef int32_t lfm2__class_fn(void *ctx, lfm2_grammar *g, lfm2__cp_range *ranges, int32_t n, int32_t next);
 int32_t lfm2__g_dfa(lfm2_grammar *g, const lfm2__dfa *d, lfm2__class_fn *class_node, void *ctx, int32_t next);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Minimal automata: states that no text tells apart are merged, by splitting sets of states until each set is of one kind (Hopcroft,
+ * Minimal automata: states that no text tells apart are merged, by splitting sets of states until each set is of one kind
+ * (Hopcroft,
  * "An n log n algorithm for minimizing states in a finite automaton", 1971), and classes that no state tells apart are joined. */
 #include <string.h>
 
@@ -142,7 +143,8 @@ int lfm2__dfa_minimize(lfm2__dfa *d, lfm2__dfa **out)
     p.sources = lfm2__calloc(d->rt, k * n, sizeof(*p.sources));
     p.is_waiting = lfm2__calloc(d->rt, n, 1);
     if (ints != NULL && p.from != NULL && p.sources != NULL && p.is_waiting != NULL) {
-        int32_t **const parts[] = {&p.members, &p.place, &p.set_of, &p.first, &p.end, &p.n_marked, &p.touched, &p.waiting, &p.splitter};
+        int32_t **const parts[] = {&p.members, &p.place, &p.set_of, &p.first, &p.end, &p.n_marked, &p.touched, &p.waiting,
+                                   &p.splitter};
         for (size_t i = 0; i < LFM2__COUNT_OF(parts); i++, at += n) *parts[i] = at;
         list_sources(&p);
         rc = refine(&p);

@@ -194,7 +194,8 @@ static uint32_t read_escape(parser *p)
     case 'k': (void)fail(p, LFM2_ERR_UNSUPPORTED, "back references"); return 0;
     default:
         if (c >= '1' && c <= '9') (void)fail(p, LFM2_ERR_UNSUPPORTED, "back references");
-        else if (c < 0 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80) (void)fail(p, LFM2_ERR_FORMAT, "not an escape");
+        else if (c < 0 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80)
+            (void)fail(p, LFM2_ERR_FORMAT, "not an escape");
         return c < 0 ? 0 : (uint32_t)c;
     }
 }
@@ -268,7 +269,8 @@ static int32_t read_group(parser *p)
             }
         } else if (!take(p, ':')) {
             const int c = peek(p);
-            (void)fail(p, c == '=' || c == '!' ? LFM2_ERR_UNSUPPORTED : LFM2_ERR_FORMAT, c == '=' || c == '!' ? "look-ahead" : "not a group");
+            (void)fail(p, c == '=' || c == '!' ? LFM2_ERR_UNSUPPORTED : LFM2_ERR_FORMAT, c == '=' ||
+                       c == '!' ? "look-ahead" : "not a group");
         }
     }
     if (++p->depth > MAX_DEPTH) (void)fail(p, LFM2_ERR_LIMIT, "it is nested too deeply");
@@ -293,7 +295,8 @@ static int32_t read_atom(parser *p)
     } else if (peek(p) == '\\' && p->end - p->at > 1 && add_named_set(p, (unsigned char)p->at[1])) {
         p->at += 2;
     } else {
-        if (peek(p) >= 0 && strchr("*+?{}])", peek(p)) != NULL) (void)fail(p, LFM2_ERR_FORMAT, "nothing to repeat, or a bracket too many");
+        if (peek(p) >= 0 && strchr("*+?{}])", peek(p)) != NULL)
+            (void)fail(p, LFM2_ERR_FORMAT, "nothing to repeat, or a bracket too many");
         const uint32_t c = read_char(p);
         add_range(p, c, c);
     }
@@ -401,7 +404,8 @@ static int32_t build_repeat(nfa *a, const tree *t, int32_t next)
 static int32_t build(nfa *a, int32_t tree_no, int32_t next)
 {
     if (a->p->status < 0) return 0;
-    if (++a->n_builds > MAX_BUILDS) return fail(a->p, LFM2_ERR_LIMIT, "too many repetitions"), 0; /* of nothing, which makes no nodes */
+    /* of nothing, which makes no nodes */
+    if (++a->n_builds > MAX_BUILDS) return fail(a->p, LFM2_ERR_LIMIT, "too many repetitions"), 0;
     const tree t = ((tree *)a->p->trees.data)[tree_no];
     switch (t.kind) {
     case SET: return add_node(a, (node){.kind = N_SET, .next = next, .from = t.a, .n = t.b});

@@ -73,7 +73,8 @@ lfm2__dfa *lfm2__schema_keep(lfm2__schema *c, int rc, lfm2__dfa *d)
     if (rc == 0) {
         lfm2__schema_work(c, d->work + 100);
         c->n_bytes += (size_t)d->n_states * (size_t)d->n_classes * sizeof(*d->next);
-        if (c->n_bytes > MAX_MEMORY) (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, c->root, "too large automata for strings or numbers");
+        if (c->n_bytes > MAX_MEMORY)
+            (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, c->root, "too large automata for strings or numbers");
     }
     owned_dfa *o = rc < 0 ? NULL : lfm2__schema_alloc(c, sizeof(*o));
     if (rc < 0 && c->status == 0) {
@@ -158,7 +159,8 @@ int lfm2__schema_fail(lfm2__schema *c, int status, const lfm2__json *where, cons
     lfm2__str_init(&path, c->rt);
     lfm2__str_puts(&path, "#");
     (void)find_path(c->root, where, &path);
-    lfm2__log(c->rt, LFM2_LOG_ERROR, "json schema: %.*s: %s%s", path.status == 0 ? (int)path.n : 1, path.status == 0 ? path.data : "?", what,
+    lfm2__log(c->rt, LFM2_LOG_ERROR, "json schema: %.*s: %s%s", path.status == 0 ? (int)path.n : 1,
+              path.status == 0 ? path.data : "?", what,
               status == LFM2_ERR_UNSUPPORTED ? " cannot be honoured" : "");
     lfm2__str_fini(&path);
     c->status = status;
@@ -192,7 +194,8 @@ static goal make_goal(lfm2__schema *c, const lfm2__literals *list)
     g.lits = lfm2__schema_alloc(c, ((size_t)n + 1) * sizeof(*g.lits));
     if (g.lits == NULL) return g;
     for (n = 0; list != NULL; list = list->rest) {
-        if (lfm2__json_typeof(list->lit.schema) == LFM2__JSON_BOOL && lfm2__json_bool(list->lit.schema) && !list->lit.negated) continue;
+        if (lfm2__json_typeof(list->lit.schema) == LFM2__JSON_BOOL && lfm2__json_bool(list->lit.schema) && !list->lit.negated)
+            continue;
         g.lits[n++] = list->lit;
     }
     if (n > 1) qsort(g.lits, (size_t)n, sizeof(*g.lits), compare_literals);
@@ -256,7 +259,8 @@ void lfm2__schema_exclude(lfm2__schema *c, lfm2__shape *s)
         case LFM2__JSON_INT:
         case LFM2__JSON_REAL:
             if (!(s->types & LFM2__T_NUMBER)) break;
-            s->numbers = lfm2__dfa_except(c, s->numbers != NULL ? s->numbers : lfm2__numbers_all(c, 0), lfm2__numbers_equal(c, x->value));
+            s->numbers = lfm2__dfa_except(c, s->numbers != NULL ? s->numbers : lfm2__numbers_all(c, 0),
+                                          lfm2__numbers_equal(c, x->value));
             break;
         default:
             if (s->types & (lfm2__json_typeof(x->value) == LFM2__JSON_ARRAY ? LFM2__T_ARRAY : LFM2__T_OBJECT)) {
@@ -348,7 +352,8 @@ int lfm2__schema_is_dead(lfm2__schema *c, const lfm2__literals *list, unsigned t
     int dead = 1;
     if (c->status < 0 || c->dead_depth >= DEAD_DEPTH) return 0;
     c->dead_depth++;
-    for (lfm2__shapes *s = lfm2__schema_expand(c, list); s != NULL && dead && c->status == 0; s = s->rest) dead = is_dead_shape(c, &s->shape, types);
+    for (lfm2__shapes *s = lfm2__schema_expand(c, list); s != NULL && dead && c->status == 0; s = s->rest)
+        dead = is_dead_shape(c, &s->shape, types);
     c->dead_depth--;
     return dead && c->status == 0;
 }
@@ -359,14 +364,16 @@ static int compile(lfm2__schema *c, lfm2_grammar **out)
 {
     const char *dialect = lfm2__json_str(lfm2__json_get(c->root, "$schema"), NULL);
     const lfm2__literal whole = {c->root, 0};
-    c->draft7 = dialect != NULL && (strstr(dialect, "draft-07") != NULL || strstr(dialect, "draft-06") != NULL || strstr(dialect, "draft-04") != NULL);
+    c->draft7 = dialect != NULL && (strstr(dialect, "draft-07") != NULL || strstr(dialect, "draft-06") != NULL ||
+                                    strstr(dialect, "draft-04") != NULL);
     lfm2__schema_collect_refs(c);
     c->goals = lfm2__schema_alloc(c, N_BUCKETS * sizeof(struct goal *));
     if (c->status == 0) c->status = lfm2__grammar_create(c->rt, MAX_NODES, &c->g);
     if (c->status < 0) return c->status;
     const int32_t start = lfm2__schema_rule(c, lfm2__literals_add(c, NULL, whole));
     if (c->status == 0) c->status = c->g->status;
-    if (c->status == LFM2_ERR_LIMIT && c->g->status == LFM2_ERR_LIMIT) lfm2__log(c->rt, LFM2_LOG_ERROR, "json schema: #: too large an automaton");
+    if (c->status == LFM2_ERR_LIMIT && c->g->status == LFM2_ERR_LIMIT)
+        lfm2__log(c->rt, LFM2_LOG_ERROR, "json schema: #: too large an automaton");
     if (c->status == 0) {
         c->status = lfm2__grammar_seal(c->g, start, NULL);
         if (c->status == LFM2_ERR_RANGE) lfm2__log(c->rt, LFM2_LOG_ERROR, "json schema: #: no document can be valid");

@@ -174,7 +174,8 @@ const lfm2__literals *lfm2__schema_key_goal(lfm2__schema *c, const lfm2__shape *
 /* A pattern of the document, made once for all equal ones; NULL after an error. */
 lfm2__dfa *lfm2__schema_pattern(lfm2__schema *c, const lfm2__json *where, const char *text, size_t n);
 
-/* A language as a rule, made once for all equal automata; class_node as in lfm2__g_dfa(), which tells kinds of rules apart. quoted: in '"'. */
+/* A language as a rule, made once for all equal automata; class_node as in lfm2__g_dfa(), which tells kinds of rules apart.
+ * quoted: in '"'. */
 int32_t lfm2__g_dfa_rule(lfm2__schema *c, const lfm2__dfa *d, lfm2__class_fn *class_node, int quoted, int32_t next);
 
 /* Conjunctions that keep the result: NULL stands for everything. */

@@ -49,7 +49,8 @@ static int count_is_good(const counting *k, int32_t count)
 }
 
 /* The ways on from a place with a count: behind[] are the nodes behind the next item, for each count. */
-static int32_t ways(lfm2__schema *c, const lfm2__shape *s, const counting *k, int64_t place, int first, int32_t count, const int32_t *behind)
+static int32_t ways(lfm2__schema *c, const lfm2__shape *s, const counting *k, int64_t place, int first, int32_t count,
+                    const int32_t *behind)
 {
     const lfm2__literals *goal = goal_at(c, s, place);
     if (k->what == NULL) return item(c, first, goal, behind[0]);
@@ -82,7 +83,8 @@ static int32_t build_places(lfm2__schema *c, const lfm2__shape *s, const countin
         const int32_t stop = count_is_good(k, m) ? close : LFM2__FAIL;
         behind[m] = endless ? lfm2__g_loop(c->g, stop) : stop;
     }
-    for (int32_t m = k->top; m >= 0 && endless && c->status == 0; m--) lfm2__g_close_loop(c->g, behind[m], ways(c, s, k, last, 0, m, behind));
+    for (int32_t m = k->top; m >= 0 && endless && c->status == 0; m--)
+        lfm2__g_close_loop(c->g, behind[m], ways(c, s, k, last, 0, m, behind));
     for (int64_t i = last - 1; i >= 1 && c->status == 0; i--) {
         for (int32_t m = 0; m <= k->top; m++) {
             here[m] = ways(c, s, k, i, 0, m, behind);
@@ -148,7 +150,8 @@ static int32_t build_unique(lfm2__schema *c, const lfm2__shape *s, int32_t end)
     unsigned at[MAX_UNIQUE]; /* place i: which values */
     for (int64_t i = 0; i < n_places; i++) {
         if (i > n_diff) at[i] = at[i - 1];
-        else at[i] = f.too_many || (i > 0 && at[i - 1] == 0) ? 0 : values_at(c, s, i, &f); /* behind a place for nothing there is none */
+        /* behind a place for nothing there is none */
+        else at[i] = f.too_many || (i > 0 && at[i - 1] == 0) ? 0 : values_at(c, s, i, &f);
     }
     if (c->status < 0) return LFM2__FAIL;
     if (f.too_many || s->contains != NULL || n_diff > MAX_UNIQUE) {
@@ -180,8 +183,10 @@ int32_t lfm2__g_array(lfm2__schema *c, const lfm2__shape *s, int32_t next)
         k.what = s->contains;
         k.min = s->contains->min;
         k.max = s->contains->max;
-        if (s->contains->rest != NULL) (void)lfm2__schema_fail(c, LFM2_ERR_UNSUPPORTED, s->contains->lit.schema, "contains beside another one");
-        if (k.min > MAX_PLACES || k.max > MAX_PLACES) (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, s->contains->lit.schema, "too many to be contained");
+        if (s->contains->rest != NULL)
+            (void)lfm2__schema_fail(c, LFM2_ERR_UNSUPPORTED, s->contains->lit.schema, "contains beside another one");
+        if (k.min > MAX_PLACES || k.max > MAX_PLACES)
+            (void)lfm2__schema_fail(c, LFM2_ERR_LIMIT, s->contains->lit.schema, "too many to be contained");
         k.top = (int32_t)(k.max >= 0 ? k.max : k.min);
         if (k.max >= 0 && k.min > k.max) return LFM2__FAIL;
     }

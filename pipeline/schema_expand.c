@@ -46,7 +46,8 @@ static const todo *do_choice(expansion *e, const choice *alternatives, const tod
     return t;
 }
 
-static const todo *do_key(expansion *e, const char *key, size_t n, int required, const lfm2__json *schema, int negated, const todo *rest)
+static const todo *do_key(expansion *e, const char *key, size_t n, int required, const lfm2__json *schema, int negated,
+                          const todo *rest)
 {
     todo *t = lfm2__schema_alloc(e->c, sizeof(*t));
     lfm2__key_rule *k = lfm2__schema_alloc(e->c, sizeof(*k));
@@ -262,7 +263,8 @@ static void bound_properties(lfm2__shape *s, int64_t min, int64_t max)
 }
 
 /* At least n, or (negated) fewer; or at most n, or more. */
-static void bound(lfm2__shape *s, unsigned type, int64_t n, int is_min, int negated, void (*put)(lfm2__shape *s, int64_t min, int64_t max))
+static void bound(lfm2__shape *s, unsigned type, int64_t n, int is_min, int negated,
+                  void (*put)(lfm2__shape *s, int64_t min, int64_t max))
 {
     if (negated) s->types &= type;
     if (is_min && negated && n == 0) s->types &= ~type;
@@ -325,7 +327,8 @@ static void put_contains(expansion *e, lfm2__shape *s, const lfm2__json *schema,
 static void contains(expansion *e, lfm2__shape *s, const lfm2__json *v, const lfm2__json *schema, int negated)
 {
     const lfm2__json *min = lfm2__json_get(schema, "minContains"), *max = lfm2__json_get(schema, "maxContains");
-    const int64_t n_min = min == NULL || e->c->draft7 ? 1 : count_of(e, min), n_max = max == NULL || e->c->draft7 ? -1 : count_of(e, max);
+    const int64_t n_min = min == NULL || e->c->draft7 ? 1 : count_of(e, min), n_max = max == NULL ||
+        e->c->draft7 ? -1 : count_of(e, max);
     if (!negated) {
         put_contains(e, s, v, 0, n_min, n_max);
     } else if (n_min == 1 && n_max < 0) {
@@ -475,7 +478,8 @@ static const todo *conditional(expansion *e, const lfm2__json *schema, int negat
 /* What is evaluated by the keywords of the same schema only, so that nothing else has to be asked. */
 static int evaluates_alone(const lfm2__json *schema, int of_items)
 {
-    static const char *const others[] = {"$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependentSchemas", "$dynamicRef", "$recursiveRef"};
+    static const char *const others[] = {"$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependentSchemas", "$dynamicRef",
+                                         "$recursiveRef"};
     for (size_t i = 0; i < LFM2__COUNT_OF(others); i++) {
         if (lfm2__json_get(schema, others[i]) != NULL) return 0;
     }
@@ -497,12 +501,14 @@ const lfm2__json *lfm2__schema_other_items(const lfm2__json *schema)
 static void refuse_unknown(expansion *e, const lfm2__json *schema)
 {
     static const struct { const char *name, *covered; int alone; } refused[] = {
-        {"unevaluatedProperties", "additionalProperties", 1}, {"unevaluatedItems", "items", 2}, {"$dynamicRef", NULL, 0}, {"$recursiveRef", NULL, 0},
+        {"unevaluatedProperties", "additionalProperties", 1}, {"unevaluatedItems", "items", 2}, {"$dynamicRef", NULL, 0},
+        {"$recursiveRef", NULL, 0},
     };
     for (size_t i = 0; i < LFM2__COUNT_OF(refused); i++) {
         const lfm2__json *v = lfm2__json_get(schema, refused[i].name);
         if (v == NULL || (lfm2__json_typeof(v) == LFM2__JSON_BOOL && lfm2__json_bool(v))) continue;
-        if (refused[i].covered != NULL && lfm2__json_get(schema, refused[i].covered) != NULL) continue; /* everything is evaluated */
+        /* everything is evaluated */
+        if (refused[i].covered != NULL && lfm2__json_get(schema, refused[i].covered) != NULL) continue;
         if (refused[i].alone > 0 && evaluates_alone(schema, refused[i].alone == 2)) continue;
         (void)unsupported(e, v, "this keyword");
     }
@@ -796,7 +802,8 @@ static void property_names(expansion *e, lfm2__shape *s, const lfm2__json *schem
     const lfm2__literal lit = {schema, 0};
     lfm2__dfa *all = NULL;
     int any = 0;
-    for (lfm2__shapes *a = lfm2__schema_expand(e->c, lfm2__literals_add(e->c, NULL, lit)); a != NULL && e->c->status == 0; a = a->rest) {
+    for (lfm2__shapes *a = lfm2__schema_expand(e->c, lfm2__literals_add(e->c, NULL, lit)); a != NULL &&
+         e->c->status == 0; a = a->rest) {
         if (!(a->shape.types & LFM2__T_STRING)) continue;
         if (a->shape.choices == NULL) lfm2__schema_exclude(e->c, &a->shape);
         lfm2__dfa *d = a->shape.choices != NULL ? given_names(e, &a->shape) : a->shape.strings;

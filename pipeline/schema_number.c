@@ -57,7 +57,8 @@ static void link_digits(table *t, int32_t from, int lo, int hi, int32_t to)
 static lfm2__dfa *table_finish(lfm2__schema *c, table *t)
 {
     lfm2__dfa *d = NULL;
-    int32_t *number = lfm2__alloc(c->rt, (size_t)t->n * sizeof(*number)), *order = lfm2__calloc(c->rt, (size_t)t->n, sizeof(*order));
+    int32_t *number = lfm2__alloc(c->rt, (size_t)t->n * sizeof(*number));
+    int32_t *order = lfm2__calloc(c->rt, (size_t)t->n, sizeof(*order));
     int rc = LFM2_ERR_NOMEM;
     int32_t n = 0;
     if (number != NULL && order != NULL) {
@@ -144,7 +145,7 @@ static int read_decimal(lfm2__schema *c, const lfm2__json *v, decimal *d)
         if (*s == '-') d->negative = 1;
         else if (*s == '.') point = n_digits;
         else if (*s == 'e' || *s == 'E') {
-            exponent = atoi(s + 1);
+            exponent = (int)strtol(s + 1, NULL, 10);
             break;
         } else if (*s >= '0' && *s <= '9' && n_digits < MAX_DIGITS) digits[n_digits++] = *s;
     }
@@ -226,7 +227,8 @@ static void compare(const comparison *x, int32_t first, const uint8_t wanted[3],
     const int n = m->n_whole;
     const int zero_cmp = n > 0 ? LESS : EQUAL;               /* of the whole part "0" */
     const int zero_is = n > 0 || m->n_part > 0 ? LESS : EQUAL; /* of the number "0" */
-    for (int d = 1; d <= 9; d++) link_digits(x->t, first, d, d, n == 0 ? longer_state(x) : whole_state(x, 1, compare_digit(d, m->whole[0])));
+    for (int d = 1; d <= 9; d++)
+        link_digits(x->t, first, d, d, n == 0 ? longer_state(x) : whole_state(x, 1, compare_digit(d, m->whole[0])));
     link_digits(x->t, first, 0, 0, zero_state(x));
     link_point(x, zero_state(x), zero_cmp);
     x->t->accepts[zero_state(x)] = minus_zero_alone ? wanted[zero_is] : 0;
@@ -235,7 +237,8 @@ static void compare(const comparison *x, int32_t first, const uint8_t wanted[3],
             const int32_t s = whole_state(x, k, cmp);
             const int whole_cmp = k < n ? LESS : cmp;
             for (int d = 0; d <= 9; d++) {
-                link_digits(x->t, s, d, d, k == n ? longer_state(x) : whole_state(x, k + 1, cmp == EQUAL ? compare_digit(d, m->whole[k]) : cmp));
+                const int then = cmp == EQUAL && k < n ? compare_digit(d, m->whole[k]) : cmp;
+                link_digits(x->t, s, d, d, k == n ? longer_state(x) : whole_state(x, k + 1, then));
             }
             link_point(x, s, whole_cmp);
             x->t->accepts[s] = wanted[whole_cmp == EQUAL && m->n_part > 0 ? LESS : whole_cmp];
@@ -290,7 +293,8 @@ lfm2__dfa *lfm2__numbers_multiple(lfm2__schema *c, const lfm2__json *of)
     table t;
     if (read_decimal(c, of, &m) < 0) return NULL;
     int64_t p = 0;
-    for (int i = 0; i < m.n_whole + m.n_part && p <= MAX_STATES; i++) p = p * 10 + ((i < m.n_whole ? m.whole[i] : m.part[i - m.n_whole]) - '0');
+    for (int i = 0; i < m.n_whole + m.n_part && p <= MAX_STATES; i++)
+        p = p * 10 + ((i < m.n_whole ? m.whole[i] : m.part[i - m.n_whole]) - '0');
     const int d = m.n_part;
     if (p == 0 || m.negative) {
         (void)lfm2__schema_fail(c, LFM2_ERR_FORMAT, of, "not above 0");
@@ -317,7 +321,8 @@ lfm2__dfa *lfm2__numbers_multiple(lfm2__schema *c, const lfm2__json *of)
         for (int i = 0; i < d; i++) scaled = scaled * 10 % p;
         t.accepts[FIRST + r] = scaled == 0;
         link_to(&t, FIRST + r, C_DOT, FIRST + q + r);
-        for (int digit = 0; digit <= 9; digit++) link_digits(&t, FIRST + r, digit, digit, FIRST + (int32_t)(((int64_t)r * 10 + digit) % p));
+        for (int digit = 0; digit <= 9; digit++)
+            link_digits(&t, FIRST + r, digit, digit, FIRST + (int32_t)(((int64_t)r * 10 + digit) % p));
         for (int j = 0; j <= d; j++) { /* behind j digits */
             const int32_t s = FIRST + (1 + j) * q + r;
             for (int digit = 0; digit <= 9 && j < d; digit++) {

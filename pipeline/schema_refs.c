@@ -40,7 +40,8 @@ static size_t scheme_n(const char *s) /* with its ':'; 0 = none */
 {
     size_t n = 0;
     if (!((s[0] | 32) >= 'a' && (s[0] | 32) <= 'z')) return 0;
-    while ((s[n] >= '0' && s[n] <= '9') || ((s[n] | 32) >= 'a' && (s[n] | 32) <= 'z') || s[n] == '+' || s[n] == '-' || s[n] == '.') n++;
+    while ((s[n] >= '0' && s[n] <= '9') || ((s[n] | 32) >= 'a' && (s[n] | 32) <= 'z') || s[n] == '+' || s[n] == '-' || s[n] == '.')
+        n++;
     return s[n] == ':' ? n + 1 : 0;
 }
 
@@ -153,7 +154,8 @@ static void collect_table(lfm2__schema *c, const lfm2__json *table, const resour
 /* Depth: that of the document, which is limited. */
 static void collect(lfm2__schema *c, const lfm2__json *v, const resource *in)
 {
-    static const char *const tables[] = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"};
+    static const char *const tables[] = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas",
+                                         "dependencies"};
     void *it = NULL;
     const char *key;
     size_t n;

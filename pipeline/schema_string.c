@@ -84,7 +84,8 @@ static int is_same(const lfm2__dfa *a, const lfm2__dfa *b)
 {
     const size_t n = (size_t)a->n_states, k = (size_t)a->n_classes;
     return a == b || (a->n_states == b->n_states && a->n_classes == b->n_classes && memcmp(a->accepts, b->accepts, n) == 0 &&
-                      memcmp(a->bounds, b->bounds, k * sizeof(*a->bounds)) == 0 && memcmp(a->next, b->next, n * k * sizeof(*a->next)) == 0);
+                      memcmp(a->bounds, b->bounds, k * sizeof(*a->bounds)) == 0 &&
+                          memcmp(a->next, b->next, n * k * sizeof(*a->next)) == 0);
 }
 
 int32_t lfm2__g_dfa_rule(lfm2__schema *c, const lfm2__dfa *d, lfm2__class_fn *class_node, int quoted, int32_t next)
@@ -146,9 +147,10 @@ int32_t lfm2__g_string_shape(lfm2__schema *c, const lfm2__shape *s, int32_t next
 #define IPV4 BYTE "(\\." BYTE "){3}"
 #define H16 "[0-9a-fA-F]{1,4}"
 #define LS32 "(" H16 ":" H16 "|" IPV4 ")"
-#define IPV6                                                                                                                     \
-    "((" H16 ":){6}" LS32 "|::(" H16 ":){5}" LS32 "|(" H16 ")?::(" H16 ":){4}" LS32 "|((" H16 ":){0,1}" H16 ")?::(" H16 ":){3}" LS32 \
-    "|((" H16 ":){0,2}" H16 ")?::(" H16 ":){2}" LS32 "|((" H16 ":){0,3}" H16 ")?::" H16 ":" LS32 "|((" H16 ":){0,4}" H16 ")?::" LS32 \
+#define IPV6                                                                                                     \
+    "((" H16 ":){6}" LS32 "|::(" H16 ":){5}" LS32 "|(" H16 ")?::(" H16 ":){4}" LS32                              \
+    "|((" H16 ":){0,1}" H16 ")?::(" H16 ":){3}" LS32 "|((" H16 ":){0,2}" H16 ")?::(" H16 ":){2}" LS32            \
+    "|((" H16 ":){0,3}" H16 ")?::" H16 ":" LS32 "|((" H16 ":){0,4}" H16 ")?::" LS32                              \
     "|((" H16 ":){0,5}" H16 ")?::" H16 "|((" H16 ":){0,6}" H16 ")?::)"
 #define LABEL "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 #define HOST LABEL "(\\." LABEL ")*"
@@ -167,8 +169,10 @@ static const struct {
     {"date", "^" DATE "$"},
     {"time", "^" TIME "$"},
     {"date-time", "^" DATE "[tT]" TIME "$"},
-    {"duration", "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?[0-9]+D(T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S))?|([0-9]+Y)?[0-9]+M"
-                 "(T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S))?|[0-9]+Y(T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S))?|"
+    {"duration", "^P([0-9]+W|([0-9]+Y)?([0-9]+M)?[0-9]+D(T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S))?|([0-9]+Y)"
+                 "?[0-9]+M"
+                 "(T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S))?|[0-9]+Y(T([0-9]+H([0-9]+M([0-9]+S)?)"
+                 "?|[0-9]+M([0-9]+S)?|[0-9]+S))?|"
                  "T([0-9]+H([0-9]+M([0-9]+S)?)?|[0-9]+M([0-9]+S)?|[0-9]+S))$"},
     {"email", "^" ATOM "(\\." ATOM ")*@" HOST "$"},
     {"hostname", "^" HOST "$"},

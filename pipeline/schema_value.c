@@ -152,7 +152,8 @@ static int meets_strings(lfm2__schema *c, const char *s, size_t n, const lfm2__j
 static int meets_array(lfm2__schema *c, const lfm2__json *v, const lfm2__json *schema, int depth)
 {
     const size_t n = lfm2__json_size(v);
-    const lfm2__json *k, *others = lfm2__schema_other_items(schema), *prefix = c->draft7 ? NULL : lfm2__json_get(schema, "prefixItems");
+    const lfm2__json *k, *others = lfm2__schema_other_items(schema),
+    *prefix = c->draft7 ? NULL : lfm2__json_get(schema, "prefixItems");
     if (lfm2__json_typeof(others) == LFM2__JSON_ARRAY) {
         prefix = others;
         others = lfm2__json_get(schema, "additionalItems");
@@ -171,7 +172,8 @@ static int meets_array(lfm2__schema *c, const lfm2__json *v, const lfm2__json *s
         }
     }
     if ((k = lfm2__json_get(schema, "contains")) != NULL) {
-        const lfm2__json *min = c->draft7 ? NULL : lfm2__json_get(schema, "minContains"), *max = c->draft7 ? NULL : lfm2__json_get(schema, "maxContains");
+        const lfm2__json *min = c->draft7 ? NULL : lfm2__json_get(schema, "minContains"),
+        *max = c->draft7 ? NULL : lfm2__json_get(schema, "maxContains");
         double count = 0;
         for (size_t i = 0; i < n; i++) count += meets(c, lfm2__json_at(v, i), k, depth);
         if (count < (min == NULL ? 1 : lfm2__json_number(min)) || (max != NULL && count > lfm2__json_number(max))) return 0;

@@ -15,12 +15,14 @@ typedef struct lfm2_grammar lfm2_grammar; /* immutable; shared by any number of 
 
 /* From the text of a JSON Schema, draft 2020-12 or 07. Properties come in the schema's order, without white space but one blank
  * behind ':' and ','. What cannot be honoured is refused: the log names the keyword and its path ("/properties/a/not").
- * *out: written only on success. Returns 0; LFM2_ERR_ARG; LFM2_ERR_FORMAT (not JSON, not a schema); LFM2_ERR_UNSUPPORTED (a keyword that
+ * *out: written only on success. Returns 0; LFM2_ERR_ARG; LFM2_ERR_FORMAT (not JSON, not a schema); LFM2_ERR_UNSUPPORTED (a
+ * keyword that
  * cannot be honoured); LFM2_ERR_RANGE (no document can be valid); LFM2_ERR_LIMIT (too large an automaton); LFM2_ERR_NOMEM;
  * LFM2_ERR_ABORTED. */
 LFM2_API int lfm2_grammar_from_json_schema(lfm2_runtime *rt, const char *schema, size_t n, lfm2_grammar **out);
 
-/* From a grammar in GBNF, whose start is the rule "root". Returns 0; LFM2_ERR_ARG; LFM2_ERR_FORMAT (line and column in the log; a rule that
+/* From a grammar in GBNF, whose start is the rule "root". Returns 0; LFM2_ERR_ARG; LFM2_ERR_FORMAT (line and column in the log; a
+ * rule that
  * is not defined); LFM2_ERR_UNSUPPORTED (left recursion); LFM2_ERR_RANGE (nothing matches); LFM2_ERR_LIMIT; LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_grammar_from_gbnf(lfm2_runtime *rt, const char *text, size_t n, lfm2_grammar **out);
 
@@ -55,7 +57,8 @@ LFM2_API void lfm2_constraint_destroy(lfm2_constraint *c); /* NULL is allowed */
 LFM2_API void lfm2_constraint_reset(lfm2_constraint *c);
 
 /* Which ids may come next if at most n_left more ids, this one included and an end id not, may be written: bit id % 64 of
- * allow[id / 64], n_words of them, all written. The ids of end_ids are allowed where the text is complete. Afterwards the shortest end
+ * allow[id / 64], n_words of them, all written. The ids of end_ids are allowed where the text is complete. Afterwards the shortest
+ * end
  * can always be reached, if it could before. Returns 0; LFM2_ERR_RANGE (n_left ids do not suffice for the shortest end);
  * LFM2_ERR_LIMIT as above; LFM2_ERR_NOMEM. What is learnt of the grammar is kept, so that calls take memory, within bounds. */
 LFM2_API int lfm2_constraint_allow(lfm2_constraint *c, int32_t n_left, uint64_t *allow, size_t n_words);

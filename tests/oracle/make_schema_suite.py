@@ -4,9 +4,9 @@
 
 usage: make_schema_suite.py SUITE/tests > schema_suite.list
 
-Lines: "G draft/keyword description", "S schema", and for each instance "V text..." or "I text..." (valid or not): its spellings as we
-write JSON, one for each order of keys, separated by tabs. An instance is producible if one of them is. Left out are groups about formats
-as annotations and vocabularies: formats are enforced here."""
+Lines: "G draft/keyword description", "S schema", and for each instance "V text..." or "I text..." (valid or not): its spellings
+as we write JSON, one for each order of keys, with "<|>" between them. An instance is producible if one of them is. Left out are
+groups about formats as annotations and vocabularies: formats are enforced here."""
 import itertools
 import json
 import os
@@ -74,7 +74,7 @@ def main():
                 for test in group["tests"]:
                     if isinstance(test["data"], float) and abs(test["data"]) > 1e300:
                         continue
-                    print(("V " if test["valid"] else "I ") + "\t".join(spellings(test["data"], order)))
+                    print(("V " if test["valid"] else "I ") + "<|>".join(spellings(test["data"], order)))
 
 
 main()

@@ -108,9 +108,12 @@ static size_t walk(fixture *f, const lfm2_grammar *g, lfm2_constraint *c, int32_
 static void every_walk_is_valid(void **state)
 {
     static const char *const schemas[] = {
-        "{\"type\": \"object\", \"properties\": {\"number\": {\"type\": \"string\", \"pattern\": \"^[A-Z]{2}-[0-9]{4}$\"}, \"lines\": {\"type\": "
-        "\"array\", \"minItems\": 1, \"items\": {\"type\": \"object\", \"properties\": {\"text\": {\"type\": \"string\"}, \"price\": {\"type\": "
-        "\"number\", \"multipleOf\": 0.01}}, \"required\": [\"text\", \"price\"], \"additionalProperties\": false}}}, \"required\": [\"number\", "
+        "{\"type\": \"object\", \"properties\": {\"number\": {\"type\": \"string\", \"pattern\": \"^[A-Z]{2}-[0-9]{4}$\"}, "
+        "\"lines\": {\"type\": "
+        "\"array\", \"minItems\": 1, \"items\": {\"type\": \"object\", \"properties\": {\"text\": {\"type\": \"string\"}, "
+        "\"price\": {\"type\": "
+        "\"number\", \"multipleOf\": 0.01}}, \"required\": [\"text\", \"price\"], \"additionalProperties\": false}}}, "
+        "\"required\": [\"number\", "
         "\"lines\"], \"additionalProperties\": false}",
         "{\"$defs\": {\"n\": {\"type\": [\"array\", \"null\"], \"items\": {\"$ref\": \"#/$defs/n\"}}}, \"$ref\": \"#/$defs/n\"}",
         "true",

@@ -116,7 +116,8 @@ static void errors_have_a_place(void **state)
         lfm2_runtime *rt;
         lfm2_grammar *g;
         const int rc = compile(&heap, &log, cases[i].grammar, &rt, &g);
-        if (rc != cases[i].status || strstr(log.line, cases[i].where) == NULL) fail_msg("%s: %d %s", cases[i].grammar, rc, log.line);
+        if (rc != cases[i].status || strstr(log.line, cases[i].where) == NULL)
+            fail_msg("%s: %d %s", cases[i].grammar, rc, log.line);
         assert_int_equal(log.n_lines, 1);
         assert_null(g);
         lfm2_runtime_destroy(rt);
@@ -164,7 +165,8 @@ static void choices_are_one_of_them(void **state)
     lfm2_runtime *rt = test_runtime_with(params, &heap, &log);
     assert_int_equal(lfm2_grammar_from_choices(rt, choices, 6, &g), 0);
     assert_int_equal(lfm2_grammar_min_bytes(g), 2);
-    for (size_t i = 0; i < LFM2__COUNT_OF(choices); i++) assert_int_equal(lfm2_grammar_matches(g, choices[i], strlen(choices[i])), 1);
+    for (size_t i = 0; i < LFM2__COUNT_OF(choices); i++)
+        assert_int_equal(lfm2_grammar_matches(g, choices[i], strlen(choices[i])), 1);
     for (size_t i = 0; i < LFM2__COUNT_OF(others); i++) assert_int_equal(lfm2_grammar_matches(g, others[i], strlen(others[i])), 0);
     assert_int_equal(lfm2_grammar_matches(g, NULL, 1), LFM2_ERR_ARG);
     assert_int_equal(lfm2_grammar_matches(NULL, "", 0), LFM2_ERR_ARG);
@@ -190,7 +192,8 @@ static void choices_are_one_of_them(void **state)
 static void shortest_text_is_found(void **state)
 {
     static const char *const grammars[] = {
-        "root ::= (\"a\"?){5000} \"bc\"", "root ::= \"x\"{7} | \"y\"{6} z\nz ::= \"1\"?", "root ::= \"(\" root \")\" | \"[\" root \"]\" | \"ab\"",
+        "root ::= (\"a\"?){5000} \"bc\"", "root ::= \"x\"{7} | \"y\"{6} z\nz ::= \"1\"?",
+        "root ::= \"(\" root \")\" | \"[\" root \"]\" | \"ab\"",
     };
     static const int64_t lengths[] = {2, 6, 2};
     (void)state;

@@ -34,9 +34,11 @@ static void documents_match(void **state)
         {"{\"const\": {\"b\": [1.0, null], \"a\": \"\\u00e9\\n\"}}", "{\"b\": [1, null], \"a\": \"\xc3\xa9\\n\"}", 1},
         {"{\"enum\": [1, \"1\", true]}", "\"1\"", 1},
         {"{\"enum\": [1, \"1\", true], \"type\": \"integer\"}", "\"1\"", 0},
-        {"{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}, \"b\": {}}, \"required\": [\"a\"], \"additionalProperties\": false}",
+        {"{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}, \"b\": {}}, \"required\": [\"a\"], "
+         "\"additionalProperties\": false}",
          "{\"a\": 1, \"b\": [\"x\"]}", 1},
-        {"{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}, \"b\": {}}, \"required\": [\"a\"], \"additionalProperties\": false}",
+        {"{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}, \"b\": {}}, \"required\": [\"a\"], "
+         "\"additionalProperties\": false}",
          "{\"b\": [\"x\"], \"a\": 1}", 0}, /* the schema's order */
         {"{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}}}", "{\"a\": 1, \"zz\": {}}", 1},
         {"{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}}}", "{\"zz\": {}, \"a\": \"x\"}", 0},
@@ -48,9 +50,12 @@ static void documents_match(void **state)
         {"{\"propertyNames\": {\"enum\": [\"x\", \"y\"]}, \"type\": \"object\"}", "{\"z\": 1}", 0},
         {"{\"items\": {\"type\": \"boolean\"}, \"uniqueItems\": true, \"type\": \"array\"}", "[true, false]", 1},
         {"{\"items\": {\"type\": \"boolean\"}, \"uniqueItems\": true, \"type\": \"array\"}", "[true, true]", 0},
-        {"{\"prefixItems\": [{\"const\": 1}, {\"enum\": [1, 2]}], \"items\": false, \"uniqueItems\": true, \"type\": \"array\"}", "[1, 2]", 1},
-        {"{\"prefixItems\": [{\"const\": 1}, {\"enum\": [1, 2]}], \"items\": false, \"uniqueItems\": true, \"type\": \"array\"}", "[1, 1]", 0},
-        {"{\"prefixItems\": [{\"const\": 1}, {\"enum\": [1, 2]}], \"items\": false, \"uniqueItems\": true, \"type\": \"array\"}", "[1, 2, 1]", 0},
+        {"{\"prefixItems\": [{\"const\": 1}, {\"enum\": [1, 2]}], \"items\": false, \"uniqueItems\": true, \"type\": \"array\"}",
+         "[1, 2]", 1},
+        {"{\"prefixItems\": [{\"const\": 1}, {\"enum\": [1, 2]}], \"items\": false, \"uniqueItems\": true, \"type\": \"array\"}",
+         "[1, 1]", 0},
+        {"{\"prefixItems\": [{\"const\": 1}, {\"enum\": [1, 2]}], \"items\": false, \"uniqueItems\": true, \"type\": \"array\"}",
+         "[1, 2, 1]", 0},
         {"{\"format\": \"uri\", \"type\": \"string\"}", "\"https://a.b:80/c-d?e=f#g\"", 1},
         {"{\"format\": \"uri\", \"type\": \"string\"}", "\"a b\"", 0},
         {"{\"format\": \"date\", \"type\": \"string\"}", "\"2023-02-29\"", 0},
@@ -64,9 +69,11 @@ static void documents_match(void **state)
         {"{\"type\": \"string\", \"minLength\": 2, \"maxLength\": 3, \"pattern\": \"^\\\\u00e9\"}", "\"\xc3\xa9\"", 0},
         {"{\"type\": \"string\", \"not\": {\"enum\": [\"a\", \"b\"]}}", "\"b\"", 0},
         {"{\"type\": \"string\", \"not\": {\"enum\": [\"a\", \"b\"]}}", "\"c\"", 1},
-        {"{\"$defs\": {\"n\": {\"type\": [\"array\", \"null\"], \"items\": {\"$ref\": \"#/$defs/n\"}}}, \"$ref\": \"#/$defs/n\"}", "[[null], []]", 1},
+        {"{\"$defs\": {\"n\": {\"type\": [\"array\", \"null\"], \"items\": {\"$ref\": \"#/$defs/n\"}}}, \"$ref\": \"#/$defs/n\"}",
+         "[[null], []]", 1},
         {"{\"$id\": \"http://x.y/a/b\", \"$ref\": \"../c\", \"$defs\": {\"z\": {\"$id\": \"/c\", \"type\": \"null\"}}}", "null", 1},
-        {"{\"$id\": \"http://x.y/a/b\", \"$ref\": \"c#q\", \"$defs\": {\"z\": {\"$id\": \"c\", \"$defs\": {\"w\": {\"$anchor\": \"q\", \"const\": 3}}}}}", "3", 1},
+        {"{\"$id\": \"http://x.y/a/b\", \"$ref\": \"c#q\", \"$defs\": {\"z\": {\"$id\": \"c\", \"$defs\": {\"w\": {\"$anchor\": "
+         "\"q\", \"const\": 3}}}}}", "3", 1},
         {"true", "{\"a\": [1, \"x\", null, false]}", 1},
         {"{\"enum\": [{\"a\": 5}, 5], \"properties\": {\"a\": {\"$ref\": \"#\"}}}", "{\"a\": 5}", 1},
         {"{\"enum\": [{\"a\": 6}, 5], \"properties\": {\"a\": {\"$ref\": \"#\"}}}", "{\"a\": 6}", 0},
@@ -157,7 +164,8 @@ static char *repeat(const char *begin, const char *part, int n, const char *end)
     size_t at = (size_t)snprintf(text, cap, "%s", begin);
     for (int i = 0; i < n; i++) {
         at += (size_t)(i > 0 ? snprintf(text + at, cap - at, ",") : 0);
-        for (const char *c = part; *c != '\0'; c++) at += (size_t)(*c == '#' ? snprintf(text + at, cap - at, "%d", i) : snprintf(text + at, cap - at, "%c", *c));
+        for (const char *c = part; *c != '\0'; c++)
+            at += (size_t)(*c == '#' ? snprintf(text + at, cap - at, "%d", i) : snprintf(text + at, cap - at, "%c", *c));
     }
     (void)snprintf(text + at, cap - at, "%s", end);
     return text;
@@ -239,9 +247,12 @@ static void nesting_is_bounded(void **state)
 static void every_allocation_may_fail(void **state)
 {
     static const char schema[] =
-        "{\"type\": \"object\", \"properties\": {\"a\": {\"enum\": [\"x\", 1.5]}, \"b\": {\"type\": \"string\", \"pattern\": \"^[a-c]+$\", "
-        "\"maxLength\": 4}, \"c\": {\"$ref\": \"#/$defs/n\"}, \"d\": {\"type\": \"array\", \"items\": {\"type\": \"boolean\"}, \"uniqueItems\": true}}, "
-        "\"required\": [\"a\"], \"patternProperties\": {\"^p\": {\"minimum\": 3}}, \"$defs\": {\"n\": {\"$anchor\": \"n\", \"type\": \"null\"}}}";
+        "{\"type\": \"object\", \"properties\": {\"a\": {\"enum\": [\"x\", 1.5]}, \"b\": {\"type\": \"string\", \"pattern\": "
+        "\"^[a-c]+$\", "
+        "\"maxLength\": 4}, \"c\": {\"$ref\": \"#/$defs/n\"}, \"d\": {\"type\": \"array\", \"items\": {\"type\": \"boolean\"}, "
+        "\"uniqueItems\": true}}, "
+        "\"required\": [\"a\"], \"patternProperties\": {\"^p\": {\"minimum\": 3}}, \"$defs\": {\"n\": {\"$anchor\": \"n\", "
+        "\"type\": \"null\"}}}";
     test_heap heap = {0};
     lfm2_runtime *rt = make_runtime(&heap, NULL);
     (void)state;
@@ -281,7 +292,8 @@ static void it_can_be_aborted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documents_match),    cmocka_unit_test(refusals_name_the_keyword), cmocka_unit_test(hostile_schemas_stay_small),
+        cmocka_unit_test(documents_match),    cmocka_unit_test(refusals_name_the_keyword),
+        cmocka_unit_test(hostile_schemas_stay_small),
         cmocka_unit_test(nesting_is_bounded), cmocka_unit_test(every_allocation_may_fail), cmocka_unit_test(it_can_be_aborted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
