@@ -49,7 +49,8 @@ LFM2_API void lfm2_vocab_order_destroy(lfm2_vocab_order *v); /* NULL is allowed 
 
 typedef struct lfm2_constraint lfm2_constraint; /* one generation */
 
-/* grammar and order are borrowed while it lives; it is for one thread at a time. Returns 0; LFM2_ERR_ARG; LFM2_ERR_NOMEM. */
+/* grammar and order are borrowed while it lives; it is for one thread at a time. Returns 0; LFM2_ERR_ARG; LFM2_ERR_LIMIT;
+ * LFM2_ERR_NOMEM. */
 LFM2_API int lfm2_constraint_create(const lfm2_grammar *grammar, const lfm2_vocab_order *order, lfm2_constraint **out);
 LFM2_API void lfm2_constraint_destroy(lfm2_constraint *c); /* NULL is allowed */
 
