@@ -4,6 +4,7 @@
 
 #include "tools/model_bench.h"
 
+enum { STEP_ENCODE = 2 };
 static const char *const step_names[BENCH_N_STEPS] = {"decode", "preprocess", "encode", "project", "prefill"};
 
 /* The embeddings read by the language model. */
@@ -55,6 +56,14 @@ int bench_media_run(bench_media *b, const char *path, const char *shape, lfm2_dt
     return rc;
 }
 
+/* What encoding takes of the time that the sound does. */
+static stat3 real_time_factor(const bench_media *b)
+{
+    const double sound_ms = 1e3 * (double)b->media.n_samples / LFM2_MEL_RATE_HZ;
+    const stat3 encode = b->stats[STEP_ENCODE];
+    return (stat3){encode.min / sound_ms, encode.median / sound_ms, encode.max / sound_ms};
+}
+
 void bench_media_put(const bench_media *b, json_out *j)
 {
     const model_media *m = &b->media;
@@ -70,6 +79,7 @@ void bench_media_put(const bench_media *b, json_out *j)
         json_put_int(j, "inputs", m->plan.n_inputs);
     } else {
         json_put_real(j, "seconds", (double)m->n_samples / LFM2_MEL_RATE_HZ);
+        bench_put_stat(j, "real_time_factor", real_time_factor(b));
     }
     json_put_int(j, "tokens", m->n_tok);
     json_begin_object(j, "ms");
@@ -95,6 +105,10 @@ void bench_media_print(const bench_media *b)
     }
     tool_write(m->t, line, (size_t)n);
     for (i = 0; i < BENCH_N_STEPS; i++) bench_print_stat(m->t, step_names[i], b->stats[i], "ms");
+    if (!m->vision) { /* as a speed: a factor of some hundredths would lose its digits here */
+        const stat3 f = real_time_factor(b);
+        bench_print_stat(m->t, "speed", (stat3){1 / f.max, 1 / f.median, 1 / f.min}, "times real time, to encode");
+    }
 }
 
 void bench_media_fini(bench_media *b)

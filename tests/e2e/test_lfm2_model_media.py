@@ -192,8 +192,12 @@ class Bench(MediaCase):
                     self.assertEqual(list(ms), ["min", "median", "max"])
                     self.assertTrue(0 <= ms["min"] <= ms["median"] <= ms["max"])
                 self.assertEqual(step["tokens"], 77 if folder == VL else 101)
+                if folder == AUDIO:
+                    for key in ("min", "median", "max"):
+                        self.assertAlmostEqual(step["real_time_factor"][key], step["ms"]["encode"][key] / step["seconds"] / 1e3, 5)
         text, _ = self.run_tool("bench", *model, *medium, "--prompt", 4, "--gen", 1, "-r", 1)
         self.assertIn("801 frames, 101 tokens", text)
+        self.assertRegex(text, r"\nspeed .* times real time")
 
     def test_refused(self):
         once = ["-r", 1, "--gen", 1, "--prompt", 4]
