@@ -371,7 +371,7 @@ class Limits(SeeCase):
         self.refuse_see(4, "too long and thin", thin)
 
     def test_deadline(self):
-        got = self.see("--deadline", "1.5", "-n", 4000, "--format", "json", VL / "large.png", code=8)
+        got = self.see("--deadline", "0.15", "-n", 4000, "--format", "json", VL / "large.png", code=8)
         self.assertNotIn("Traceback", got[1])
         self.refuse_see(8, "deadline", "--deadline", "0.001", SMALL)
 
