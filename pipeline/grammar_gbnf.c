@@ -392,8 +392,10 @@ static int32_t build(parser *p, lfm2_grammar *g, int32_t i, int32_t next)
             continue;
         }
         switch (t->kind) {
-        case TEXT: node = lfm2__g_text(g, (const char *)p->text.data + t->b, (size_t)t->a, node); break;
-        case SET: node = lfm2__g_class(g, (lfm2__cp_range *)p->ranges.data + t->a, t->b, t->min, node); break;
+        case TEXT: node = t->a == 0 ? node : lfm2__g_text(g, (const char *)p->text.data + t->b, (size_t)t->a, node); break;
+        case SET:
+            node = lfm2__g_class(g, t->b == 0 ? NULL : (lfm2__cp_range *)p->ranges.data + t->a, t->b, t->min, node);
+            break;
         case NAME: node = lfm2__g_call(g, t->a, node); break;
         case REPEAT: node = build_repeat(p, g, t, node); break;
         case EITHER: node = build(p, g, i, node); break; /* in brackets, with something behind it */

@@ -247,7 +247,8 @@ static int32_t shortest(const lfm2__matcher *m, const place *p, int32_t n)
 static int32_t add_state(lfm2__matcher *m, const place *p, int32_t n)
 {
     if (lfm2__room(m->rt, (void **)&m->states, m->n_states + 1, &m->cap_states, sizeof(*m->states)) < 0 ||
-        lfm2__room(m->rt, (void **)&m->places, m->n_places + n, &m->cap_places, sizeof(*m->places)) < 0 ||
+        /* + 1: the dead state has no place, but the array it points into is to exist */
+        lfm2__room(m->rt, (void **)&m->places, m->n_places + n + 1, &m->cap_places, sizeof(*m->places)) < 0 ||
         table_room(m, &m->state_table, hash_state) < 0) {
         return LFM2_ERR_NOMEM;
     }
