@@ -19,11 +19,6 @@ typedef struct lfm2__mask {
     uint32_t *bits; /* u32 [h, wpl] */
 } lfm2__mask;
 
-static inline int lfm2__mask_get(const lfm2__mask *m, int32_t x, int32_t y)
-{
-    return (int)(m->bits[(size_t)y * (size_t)m->wpl + (size_t)(x >> 5)] >> (31 - (x & 31)) & 1);
-}
-
 /* What differs from its surroundings. */
 typedef enum lfm2__polarity { LFM2__DARK = 0, LFM2__LIGHT = 1 } lfm2__polarity;
 

@@ -131,11 +131,6 @@ int32_t lfm2__sampler_n_vocab(const lfm2_sampler *s)
     return s->n_vocab;
 }
 
-lfm2_runtime *lfm2__sampler_runtime(const lfm2_sampler *s)
-{
-    return s->rt;
-}
-
 /* SplitMix64: 64 bits of state, and any seed is a good one. */
 static uint64_t next_u64(uint64_t *state)
 {

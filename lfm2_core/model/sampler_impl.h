@@ -6,6 +6,5 @@
 #include "lfm2/sampler.h"
 
 int32_t lfm2__sampler_n_vocab(const lfm2_sampler *s);
-lfm2_runtime *lfm2__sampler_runtime(const lfm2_sampler *s);
 
 #endif
